@@ -33,12 +33,13 @@ type Memory struct {
 	arena []byte // reserved address space of limit bytes; pages are touched as spans are used
 
 	mu      sync.Mutex
-	free    []int            // indices of spans that no class holds; INVARIANT: touched ones last
+	free    []int            // indices of spans that no class holds, a stack
+	cold    int              // INVARIANT: exactly the spans free[:cold] have no pages behind them
 	classes [classes][]*span // spans of the class with at least one free block
 	charged int64            // bytes of tables
 	held    int64            // bytes of spans in use
 	peak    int64            // highest charged+held
-	waiters chan struct{}    // closed and replaced when memory comes free
+	waiters chan struct{}    // closed when memory comes free; nil while nobody waits
 
 	// reclaim evicts something and tells whether it could. Called without mu.
 	reclaim func() bool
@@ -63,11 +64,12 @@ func NewMemory(limit int64) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d MiB of address space: %w", limit>>20, err)
 	}
-	m := &Memory{limit: limit, arena: arena, waiters: make(chan struct{}), reclaim: func() bool { return false }}
+	m := &Memory{limit: limit, arena: arena, reclaim: func() bool { return false }}
 	m.free = make([]int, spans)
 	for i := range m.free {
 		m.free[i] = spans - 1 - i
 	}
+	m.cold = spans
 	return m, nil
 }
 
@@ -134,10 +136,14 @@ func (m *Memory) take(class, n int) (*Chunk, <-chan struct{}) {
 		s = list[len(list)-1]
 	} else {
 		if len(m.free) == 0 || m.charged+m.held+spanSize > m.limit {
+			if m.waiters == nil {
+				m.waiters = make(chan struct{})
+			}
 			return nil, m.waiters
 		}
 		s = &span{index: m.free[len(m.free)-1], class: class, slot: -1}
 		m.free = m.free[:len(m.free)-1]
+		m.cold = min(m.cold, len(m.free))
 		for b := spanSize/(minBlock<<class) - 1; b >= 0; b-- {
 			s.free = append(s.free, uint16(b))
 		}
@@ -187,8 +193,10 @@ func (m *Memory) give(s *span, block uint16) {
 }
 
 func (m *Memory) wake() {
-	close(m.waiters)
-	m.waiters = make(chan struct{})
+	if m.waiters != nil {
+		close(m.waiters)
+		m.waiters = nil
+	}
 }
 
 // charge takes n bytes for a table if they fit.
@@ -200,8 +208,17 @@ func (m *Memory) charge(n int64) bool {
 	}
 	m.charged += n
 	m.peak = max(m.peak, m.charged+m.held)
+	for m.charged+m.resident() > m.limit && m.cold < len(m.free) {
+		s := m.free[m.cold]
+		// Failure leaves pages resident that the next use of the span will touch anyway.
+		_ = syscall.Madvise(m.arena[s*spanSize:(s+1)*spanSize], syscall.MADV_DONTNEED)
+		m.cold++
+	}
 	return true
 }
+
+// resident is the number of bytes of the arena that have pages behind them.
+func (m *Memory) resident() int64 { return int64(len(m.arena)) - int64(m.cold)*spanSize }
 
 func (m *Memory) uncharge(n int64) {
 	m.mu.Lock()

@@ -13,8 +13,10 @@ import "context"
 //
 // All methods are safe for concurrent use and return when ctx is done.
 type Source interface {
-	// Stat answers lstat(path).
-	Stat(ctx context.Context, path string) (Attr, error)
+	// Stat answers lstat(path). stale is a version of the file that the caller knows to be gone,
+	// since its content could not be read any more, or the zero Version: an answer from memory
+	// that has it is not good enough.
+	Stat(ctx context.Context, path string, stale Version) (Attr, error)
 
 	// List answers with the names in a directory. known is a listing that the caller holds and
 	// whose lease may have ended, or nil: an implementation that finds the directory unchanged

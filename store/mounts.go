@@ -1,0 +1,137 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// mounts knows what is mounted where below the target, so that a question can be refused before
+// it touches a mount that must not be touched (Copper's own, above all), and so that a file
+// system has the same number on every node.
+type mounts struct {
+	target string // absolute, no symbolic links
+	info   *os.File
+
+	mu    sync.Mutex
+	table map[string]mounted // by path in the view
+}
+
+type mounted struct {
+	fsType string
+	id     uint64 // the same on every node that mounts it there
+}
+
+// pseudo are the file systems that are not served: they show this machine's state, not files.
+var pseudo = map[string]bool{
+	"autofs": false, // served where something is mounted on it, but never listed for absence
+	"proc":   true, "sysfs": true, "devtmpfs": true, "devpts": true, "cgroup": true, "cgroup2": true,
+	"tracefs": true, "debugfs": true, "securityfs": true, "pstore": true, "bpf": true, "mqueue": true,
+	"hugetlbfs": true, "configfs": true, "fusectl": true, "binfmt_misc": true, "efivarfs": true,
+	"rpc_pipefs": true, "nfsd": true, "nsfs": true, "selinuxfs": true, "smackfs": true, "resctrl": true,
+	"fuse.copper": true, "fuse.gvfsd-fuse": true, "fuse.portal": true,
+}
+
+func (m mounted) served() bool { return !pseudo[m.fsType] }
+
+func newMounts(target string) (*mounts, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	m := &mounts{target: target, info: f}
+	return m, m.read()
+}
+
+func (m *mounts) close() error { return m.info.Close() }
+
+// at tells on which file system a path of the view lies, by its longest mounted prefix.
+func (m *mounts) at(path string) mounted {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stale() {
+		// The table that is held keeps answering if the new one can't be read.
+		_ = m.read()
+	}
+	for {
+		if mt, ok := m.table[path]; ok {
+			return mt
+		}
+		if path == "/" {
+			return mounted{}
+		}
+		path, _ = split(path)
+	}
+}
+
+// stale asks the kernel whether anything was mounted or unmounted since the table was read.
+func (m *mounts) stale() bool {
+	fds := []unix.PollFd{{Fd: int32(m.info.Fd()), Events: unix.POLLPRI}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLPRI) != 0
+}
+
+// read fills the table. The lines are those of proc(5): id, parent, major:minor, root, mount point,
+// options, optional fields, "-", type, source, options; later lines cover earlier ones.
+func (m *mounts) read() error {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	table := map[string]mounted{}
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		dash := 6
+		for dash < len(fields) && fields[dash] != "-" {
+			dash++
+		}
+		if len(fields) < 7 || dash+1 >= len(fields) {
+			return fmt.Errorf("/proc/self/mountinfo: unexpected line %q", line)
+		}
+		view, ok := m.inView(unescape(fields[4]))
+		if !ok {
+			continue
+		}
+		h := fnv.New64a()
+		h.Write([]byte(view))
+		table[view] = mounted{fsType: fields[dash+1], id: h.Sum64()}
+	}
+	m.table = table
+	return nil
+}
+
+// inView turns a mount point into a path of the view; what is mounted at the target or above it
+// is the view's root.
+func (m *mounts) inView(point string) (string, bool) {
+	switch {
+	case below(m.target, point):
+		return "/", true
+	case m.target == "/":
+		return point, true
+	case below(point, m.target):
+		return point[len(m.target):], true
+	}
+	return "", false
+}
+
+// unescape undoes the octal escapes of mountinfo: space, tab, newline, backslash.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
