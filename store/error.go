@@ -30,7 +30,7 @@ func (e *Error) Absent() bool {
 	return e.Errno == syscall.ENOENT || e.Errno == syscall.ENOTDIR
 }
 
-// ErrBusy: no memory came free within the bound. It concerns the one who answered, not the
+// ErrBusy says that no memory came free within the bound. It concerns the one who answered, not the
 // file: ask again, or ask somebody else. It never reaches an application.
 var ErrBusy = errors.New("no memory came free in time")
 

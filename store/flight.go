@@ -63,7 +63,8 @@ func (s *Store) get(ctx context.Context, k key, load func(context.Context) (any,
 
 // fly runs load and hands the answer to the tables and to whoever waits.
 func (s *Store) fly(ctx context.Context, k key, f *flight, load func(context.Context) (any, error)) {
-	value, err := any(nil), error(errAbandoned)
+	var value any
+	err := errAbandoned
 	defer func() {
 		if p := recover(); p != nil { // waiters must not be stranded by it
 			s.land(k, f, nil, fmt.Errorf("panic while answering %q: %v", k.path, p))

@@ -211,7 +211,7 @@ func (o *Origin) ReadLink(ctx context.Context, path string) (string, error) {
 	defer unix.Close(fd)
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", buf)
-	if err == unix.ENOENT { // what readlinkat says of a descriptor that is not a link
+	if errors.Is(err, unix.ENOENT) { // what readlinkat says of a descriptor that is not a link
 		err = unix.EINVAL
 	}
 	if err != nil {

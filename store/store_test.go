@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -394,7 +395,7 @@ func TestMemoryWait(t *testing.T) {
 			}
 			held = append(held, c)
 		}
-		if _, err := mem.Chunk(ctx, 1); err != store.ErrBusy {
+		if _, err := mem.Chunk(ctx, 1); !errors.Is(err, store.ErrBusy) {
 			t.Fatalf("%v, want ErrBusy", err)
 		}
 		got := make(chan error)

@@ -22,7 +22,7 @@ type Tree struct {
 	nodes  map[string]*treeNode
 	clock  int64
 	counts map[string]int
-	faults map[string]error
+	faults map[string]syscall.Errno
 	gates  map[string]chan struct{}
 }
 
@@ -36,7 +36,7 @@ type treeNode struct {
 func NewTree(mem *store.Memory) *Tree {
 	t := &Tree{
 		mem: mem, Lifetime: time.Hour, nodes: map[string]*treeNode{},
-		counts: map[string]int{}, faults: map[string]error{}, gates: map[string]chan struct{}{},
+		counts: map[string]int{}, faults: map[string]syscall.Errno{}, gates: map[string]chan struct{}{},
 	}
 	t.put("/", &treeNode{attr: store.Attr{Mode: syscall.S_IFDIR | 0o755}})
 	return t
@@ -47,16 +47,14 @@ func (t *Tree) put(p string, n *treeNode) {
 	n.attr.Dev, n.attr.Ino, n.attr.Nlink = 1, uint64(t.clock), 1
 	n.attr.Mtime, n.attr.Ctime = t.clock, t.clock
 	t.nodes[p] = n
-	for p != "/" {
-		parent := path.Dir(p)
-		d, ok := t.nodes[parent]
-		if !ok {
-			t.put(parent, &treeNode{attr: store.Attr{Mode: syscall.S_IFDIR | 0o755}})
-			return
-		}
-		d.attr.Mtime, d.attr.Ctime = t.clock, t.clock
+	if p == "/" {
 		return
 	}
+	if parent, ok := t.nodes[path.Dir(p)]; ok {
+		parent.attr.Mtime, parent.attr.Ctime = t.clock, t.clock
+		return
+	}
+	t.put(path.Dir(p), &treeNode{attr: store.Attr{Mode: syscall.S_IFDIR | 0o755}})
 }
 
 // Write makes or replaces a regular file, and the directories that lead to it.
@@ -151,8 +149,8 @@ func (t *Tree) ask(ctx context.Context, op, p string) (*treeNode, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err, ok := t.faults[op+" "+p]; ok {
-		return nil, t.fail(op, p, err.(syscall.Errno))
+	if errno, ok := t.faults[op+" "+p]; ok {
+		return nil, t.fail(op, p, errno)
 	}
 	if n, ok := t.nodes[p]; ok {
 		copied := *n
