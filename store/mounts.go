@@ -17,7 +17,9 @@ import (
 // system has the same number on every node.
 type mounts struct {
 	target string // absolute, no symbolic links
-	info   *os.File
+	// info is /proc/self/mountinfo, to be polled for changes. It is no *os.File: Go's own poller
+	// would swallow them.
+	info int
 
 	mu    sync.Mutex
 	table map[string]mounted // by path in the view
@@ -41,15 +43,15 @@ var pseudo = map[string]bool{
 func (m mounted) served() bool { return !pseudo[m.fsType] }
 
 func newMounts(target string) (*mounts, error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	m := &mounts{target: target, info: f}
+	m := &mounts{target: target, info: fd}
 	return m, m.read()
 }
 
-func (m *mounts) close() error { return m.info.Close() }
+func (m *mounts) close() error { return unix.Close(m.info) }
 
 // at tells on which file system a path of the view lies, by its longest mounted prefix.
 func (m *mounts) at(path string) mounted {
@@ -72,7 +74,7 @@ func (m *mounts) at(path string) mounted {
 
 // stale asks the kernel whether anything was mounted or unmounted since the table was read.
 func (m *mounts) stale() bool {
-	fds := []unix.PollFd{{Fd: int32(m.info.Fd()), Events: unix.POLLPRI}}
+	fds := []unix.PollFd{{Fd: int32(m.info), Events: unix.POLLPRI}}
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLPRI) != 0
 }
