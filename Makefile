@@ -1,0 +1,84 @@
+# make           build bin/copper with this machine's OpenMPI (without MPI where there is none)
+# make mpich     build bin/copper-mpich
+# make test      install what is missing, then run everything
+# make demo      see it work, in a few minutes
+# make bench     measure; slower
+# make install PREFIX=/usr/local
+
+PREFIX ?= /usr/local
+GO ?= go
+GOCACHE_BASE := $(shell $(GO) env GOCACHE)
+
+# One Go build cache for each MPI: Go's cache does not see which mpi.h was used. Never CC=mpicc:
+# with both installed that silently links the wrong one.
+OPENMPI_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-openmpi \
+	CGO_CFLAGS="-O2 -g $$(mpicc.openmpi -showme:compile)" \
+	CGO_LDFLAGS="$$(mpicc.openmpi -showme:link)"
+MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
+	CGO_CFLAGS="-O2 -g $$(pkg-config --cflags mpich)" \
+	CGO_LDFLAGS="-Wl,--as-needed -lmpich"
+
+# $(call links,BINARY,LIBRARY): BINARY needs that one MPI library and no other.
+links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
+	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
+
+.PHONY: all copper mpich deps test unit race e2e lint demo bench install clean
+
+all: copper
+
+copper:
+	@if command -v mpicc.openmpi >/dev/null; then \
+		set -e; $(OPENMPI_ENV) $(GO) build -tags mpi -o bin/copper ./cmd/copper; \
+		$(call links,bin/copper,libmpi.so.40); \
+	else \
+		echo "no mpicc.openmpi here: building bin/copper without MPI, for one node (see ci/deps)"; \
+		$(GO) build -o bin/copper ./cmd/copper; \
+	fi
+
+mpich:
+	@$(MPICH_ENV) $(GO) build -tags mpi -o bin/copper-mpich ./cmd/copper
+	@$(call links,bin/copper-mpich,libmpich.so.12)
+
+deps:
+	@ci/deps test
+
+test: deps copper mpich lint unit race e2e
+	@echo "make test: all passed"
+
+# Tests must not be skipped for want of something that ci/deps installs.
+unit: export COPPER_REQUIRE_MPI = 1
+unit: export COPPER_REQUIRE_FUSE = 1
+unit:
+	$(GO) test ./...
+
+RACE = ./store/... ./overlay/... ./fuse/... ./launch/... ./ci/slowfs/...
+race: export COPPER_REQUIRE_FUSE = 1
+race:
+	$(GO) test -race $(RACE)
+	GOMAXPROCS=1 $(GO) test ./store/... ./overlay/...
+
+e2e: export COPPER_E2E = $(CURDIR)/bin
+e2e:
+	$(GO) test -count=1 -timeout 15m ./ci/e2e/...
+
+lint: export GOFLAGS =
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(OPENMPI_ENV) $(GO) vet -tags mpi ./mpiboot/... ./cmd/...
+	bin/golangci-lint run ./...
+	$(OPENMPI_ENV) bin/golangci-lint run --build-tags mpi ./mpiboot/...
+
+demo:
+	@ci/deps demo
+	@$(MAKE) --no-print-directory copper
+	@$(GO) run ./ci/demo
+
+bench:
+	$(GO) test -run '^$$' -bench . ./store/... ./overlay/...
+
+install: copper
+	install -D -m 755 bin/copper $(DESTDIR)$(PREFIX)/bin/copper
+
+clean:
+	rm -rf bin

@@ -1,0 +1,5 @@
+//go:build !(mpi && cgo)
+
+package main
+
+func initialized() bool { return false }
