@@ -161,37 +161,38 @@ var lifetime = []string{"-E", "3600000"}
 // TestImportCounts: whatever the number of nodes, the PFS is asked for each file's bytes once,
 // each listing once, each attribute once, misses included.
 func TestImportCounts(t *testing.T) {
-	var alone map[string]asked
+	var alone asked
+	var aloneBytes int64
 	for _, nodes := range []int{1, 2, 4, 8} {
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
 			dir, server := pfs(t, site(t), nodes)
 			job := start(t, cluster.Options{Dir: dir, Nodes: nodes, Target: cluster.Target(dir), Args: lifetime})
+			server.Reset() // each daemon has looked at its target
 			imports(t, job, 1)
 			got := askedByPath(server)
-			if nodes == 1 {
-				alone = got
-			}
 			once(t, site(t), got, 1)
-			total := func(m map[string]asked) (n asked) {
-				for _, a := range m {
-					n.attributes += a.attributes
-					n.bytes += a.bytes
-					n.listings += a.listings
-				}
-				return n
+			var total asked
+			for _, a := range got {
+				total.attributes += a.attributes
+				total.listings += a.listings
+				total.links += a.links
 			}
-			t.Logf("%d nodes: %+v, %d names", nodes, total(got), len(got))
-			if total(got) != total(alone) {
-				t.Errorf("%d nodes ask the PFS for %+v, one node for %+v", nodes, total(got), total(alone))
-				for path, a := range got {
-					if a != alone[path] {
-						t.Logf("%s: %+v, alone %+v", path, a, alone[path])
-					}
-				}
+			bytes := status(t, job).Totals.PFSBytes
+			t.Logf("%d nodes: %+v, %d bytes, %d names", nodes, total, bytes, len(got))
+			if nodes == 1 {
+				alone, aloneBytes = total, bytes
+			}
+			if total != alone || bytes != aloneBytes {
+				t.Errorf("%d nodes ask the PFS for %+v and %d bytes, one node for %+v and %d bytes",
+					nodes, total, bytes, alone, aloneBytes)
 			}
 		})
 	}
 }
+
+// page is what the kernel of a PFS client, under pressure, may read twice of what Copper asked for
+// once. A file that Copper asked for twice would be counted with all its bytes twice.
+const page = 4096
 
 // once checks every path's counts. A directory's attributes are asked again by every PFS client,
 // that is by every tree's root, whose walk leads through it.
@@ -206,7 +207,7 @@ func once(t *testing.T, backing string, got map[string]asked, trees int64) {
 		if path != "/" && a.attributes > limit {
 			t.Errorf("%s: attributes asked %d times", path, a.attributes)
 		}
-		if err == nil && a.bytes > info.Size() {
+		if err == nil && a.bytes > info.Size()+page {
 			t.Errorf("%s: %d bytes read of a file of %d", path, a.bytes, info.Size())
 		}
 		if a.listings > 1 || a.links > 1 {
