@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// asUser is run by root in a mount namespace of its own, where /dev/fuse is open to everybody as on
+// most machines, since on some it is not. $1 is the binary, $2 an empty directory.
+const asUser = `
+mknod -m 666 $2/fuse c 10 229
+mount --bind $2/fuse /dev/fuse
+install -m 755 $1 $2/copper
+install -d -o nobody -g nogroup $2/home
+cd $2/home
+user() { setpriv --reuid=nobody --regid=nogroup --clear-groups env -i PATH=/usr/bin:/bin HOME=$PWD USER=nobody "$@"; }
+user ../copper launch --nodes 2 --target /etc -v $PWD/mnt{rank} -d $PWD/jobs
+trap 'user ../copper stop -d $PWD/jobs || :' EXIT
+user cmp /etc/passwd mnt1/passwd
+if cat mnt1/passwd >/dev/null 2>&1; then echo "root is in the user's mount"; exit 1; fi
+user ../copper stop -d $PWD/jobs
+trap - EXIT
+if grep fuse.copper /proc/self/mountinfo | grep $PWD; then echo "still mounted"; exit 1; fi
+user cat jobs/*/job.json >/dev/null
+[ "$(stat -c %a jobs/*/job.json)" = 600 ]
+`
+
+// TestOrdinaryUser: an unprivileged user launches, reads and stops, by the system's fusermount3
+// alone; nobody else, root included, can enter the mounts or read the job's files.
+func TestOrdinaryUser(t *testing.T) {
+	copper := binary(t, "copper")
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become somebody else; as an ordinary user every other test is this test")
+	}
+	dir, err := os.MkdirTemp("", "copper-user-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--propagation", "private",
+		"bash", "-euc", asUser, "as-user", copper, filepath.Clean(dir))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
