@@ -1,0 +1,319 @@
+package overlay
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/copper-hpc/copper/store"
+)
+
+// intrude connects to a member as another rank of the job does, for a test to say what no asker says.
+func (c *cluster) intrude(t testing.TB, as, to int, ch channel) *link {
+	t.Helper()
+	me := c.members[as]
+	conn, err := me.transport.Dial(t.Context(), c.nodes[to].Endpoints[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := introduce(conn, &me.secret, me.hello(ch, to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newLink(conn, ch, session, time.Minute, 0)
+}
+
+// TestChildTalksNonsense: a connection on which something else comes than the protocol has is
+// closed; the node goes on.
+func TestChildTalksNonsense(t *testing.T) {
+	stat := statRequest("/d/f0", store.Version{}).append(nil)
+	for name, c := range map[string]struct {
+		on      channel
+		header  header
+		payload []byte
+	}{
+		"another session":        {small, header{kind: kindStat, id: 1, session: 1, length: len(stat)}, stat},
+		"a huge stat":            {small, header{kind: kindStat, id: 1, length: 1 << 31}, nil},
+		"a control beyond cap":   {control, header{kind: kindControl, id: 1, length: maxControl + 9}, nil},
+		"a chunk on small":       {small, header{kind: kindReadChunk, id: 1, length: 60}, make([]byte, 60)},
+		"a stat on bulk":         {bulk, header{kind: kindStat, id: 1, length: len(stat)}, stat},
+		"no kind":                {small, header{id: 1}, nil},
+		"an unknown kind":        {small, header{kind: 200, id: 1}, nil},
+		"a reply":                {small, header{kind: kindStat, flags: flagReply, id: 1, length: attrSize}, make([]byte, attrSize)},
+		"an unknown flag":        {small, header{kind: kindStat, flags: 0x80, id: 1, length: len(stat)}, stat},
+		"a ping with a payload":  {small, header{kind: kindPing, length: 3}, []byte("abc")},
+		"a cancel with a length": {small, header{kind: kindCancel, length: 1 << 30}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, origin := pfs(t, 1)
+			cl := start(t, plan{nodes: 2, origin: origin})
+			l := cl.intrude(t, 1, 0, c.on)
+			defer l.conn.Close()
+			h := c.header
+			if h.session == 0 {
+				h.session = l.session
+			}
+			if _, err := l.conn.Write(append(h.append(nil), c.payload...)); err != nil {
+				t.Fatal(err)
+			}
+			if reply, err := io.ReadAll(l.conn); err != nil || len(reply) != 0 {
+				t.Errorf("it is answered with %d bytes, %v", len(reply), err)
+			}
+			cl.members[1].stat(t, "/d/f0")
+			if cl.members[1].Stats().Direct != 0 {
+				t.Error("the node doesn't answer others any more")
+			}
+		})
+	}
+}
+
+// TestMalformedRequestIsRefused: the frame is whole, so the connection stays; only the request is
+// turned down.
+func TestMalformedRequestIsRefused(t *testing.T) {
+	tree, origin := pfs(t, 1)
+	c := start(t, plan{nodes: 2, origin: origin})
+	l := c.intrude(t, 1, 0, small)
+	defer l.conn.Close()
+	for _, path := range []string{"/../etc/passwd", "", "d/f0", "/d/f0"} {
+		l.out.send(l.header(kindStat, 0, statusOK, 5), statRequest(path, store.Version{}).append(nil), nil, nil)
+		h, err := l.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.payload(h, maxProblem); err != nil {
+			t.Fatal(err)
+		}
+		want := statusMalformed
+		if path == "/d/f0" {
+			want = statusOK
+		}
+		if h.status != want || h.id != 5 || h.flags != flagReply {
+			t.Errorf("%q: %+v", path, h)
+		}
+	}
+	if n := len(tree.Counts()); n != 1 {
+		t.Errorf("the PFS was asked for %v", tree.Counts())
+	}
+}
+
+// TestParentTalksNonsense: a reply that makes none of the promised sense breaks the link, and the
+// answer comes from elsewhere.
+func TestParentTalksNonsense(t *testing.T) {
+	good := appendAttr(nil, store.Attr{})
+	for name, answer := range map[string]func(h header) (header, []byte){
+		"garbage":            func(h header) (header, []byte) { return h, []byte("short") },
+		"another session":    func(h header) (header, []byte) { h.session++; return h, good },
+		"a request":          func(h header) (header, []byte) { h.flags = 0; return h, good },
+		"another's reply":    func(h header) (header, []byte) { h.id++; return h, good },
+		"another kind":       func(h header) (header, []byte) { h.kind = kindReadLink; return h, good },
+		"a huge length":      func(h header) (header, []byte) { return h, make([]byte, maxPath) },
+		"a long excuse":      func(h header) (header, []byte) { h.status = 5; return h, make([]byte, maxProblem+1) },
+		"half an errno":      func(h header) (header, []byte) { h.status = 5; return h, []byte{1} },
+		"an unknown status":  func(h header) (header, []byte) { h.status = 0x8000; return h, nil },
+		"a ping that weighs": func(h header) (header, []byte) { h.kind = kindPing; return h, good },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, origin := pfs(t, 1)
+			c := start(t, plan{nodes: 2, origin: origin})
+			child := c.members[1]
+			child.impersonate(t, c, 0, answer)
+			if a := child.stat(t, "/d/f0"); !a.IsRegular() {
+				t.Errorf("the answer is %+v", a)
+			}
+			if s := child.Stats(); s.Direct != 1 || s.Failovers != 1 {
+				t.Errorf("the answer did not come from the origin: %+v", s)
+			}
+		})
+	}
+}
+
+// impersonate makes the member ask, in the place of rank, one that replies as answer says.
+func (m *member) impersonate(t *testing.T, c *cluster, rank int, answer func(header) (header, []byte)) {
+	t.Helper()
+	ln, err := m.transport.Listen("mem://")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.nodes = append([]Node(nil), m.nodes...)
+	m.nodes[rank].Endpoints = []string{ln.Addr().String()}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close()
+				_, session, err := admit(conn, &m.secret, c.members[rank].hello(small, rank), len(m.nodes))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				l := newLink(conn, small, session, time.Minute, 0)
+				for {
+					h, err := l.next()
+					if err != nil {
+						return
+					}
+					if _, err := l.payload(h, h.length); err != nil {
+						return
+					}
+					h.flags = flagReply
+					h, payload := answer(h)
+					l.out.send(h, payload, nil, nil)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = m.Close()
+		_ = ln.Close()
+		wg.Wait()
+	})
+}
+
+// TestSilentChildIsClosed: a child that is neither waiting nor leaving is taken for gone.
+func TestSilentChildIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 1)
+		c := start(t, plan{nodes: 2, origin: origin})
+		l := c.intrude(t, 1, 0, small)
+		began := time.Now()
+		_, _ = io.Copy(io.Discard, l.conn)
+		if took, want := time.Since(began), c.members[0].timing.silence(); took != want {
+			t.Errorf("it is closed after %v, want %v", took, want)
+		}
+		_ = l.conn.Close()
+	})
+}
+
+// TestChildThatDoesNotReadIsClosed: answers pile up for a child that takes none.
+func TestChildThatDoesNotReadIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree, origin := pfs(t, 1)
+		tree.Write("/big", make([]byte, 8*store.ChunkSize))
+		c := start(t, plan{nodes: 2, origin: origin})
+		file := store.File{Path: "/big", Version: c.members[0].stat(t, "/big").Version()}
+		l := c.intrude(t, 1, 0, bulk)
+		for i := range file.Chunks() {
+			l.out.send(l.header(kindReadChunk, 0, statusOK, uint64(i)), readChunkRequest(file, i).append(nil), nil, nil)
+		}
+		time.Sleep(c.members[0].timing.Write + time.Second)
+		synctest.Wait()
+		if n := c.members[0].Stats().Children; n != 0 {
+			t.Errorf("%d children are connected", n)
+		}
+		_ = l.conn.Close()
+	})
+}
+
+// TestRequestsInFlightAreBounded: however many callers there are, a parent has no more requests of
+// one child at a time than both know to be the limit.
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &failing{err: errTest, waits: true}
+		_, origin := pfs(t, 1)
+		c := start(t, plan{nodes: 2, origin: origin, serve: func(*member) store.Source { return slow }})
+		child := c.at(0, 1)
+		var wg sync.WaitGroup
+		const callers = 1000
+		for range callers {
+			wg.Go(func() { child.stat(t, "/d/f0") })
+		}
+		time.Sleep(time.Hour) // pings come through all the while
+		if n := slow.asked.Load(); n != int64(inFlight[small]) {
+			t.Errorf("%d requests are being answered, want %d", n, inFlight[small])
+		}
+		c.at(0, 0).kill()
+		wg.Wait()
+		if s := child.Stats(); s.Direct != callers {
+			t.Errorf("%d of %d callers were answered by the origin", s.Direct, callers)
+		}
+	})
+}
+
+// TestGreedyChildIsCutOff: one that sends more than it may loses its connection and its requests.
+func TestGreedyChildIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &failing{err: errTest, waits: true}
+		_, origin := pfs(t, 1)
+		c := start(t, plan{nodes: 2, origin: origin, serve: func(*member) store.Source { return slow }})
+		l := c.intrude(t, 1, 0, small)
+		var sent bytes.Buffer
+		for id := range 2 * inFlight[small] {
+			payload := readLinkRequest("/d").append(nil)
+			h := l.header(kindReadLink, 0, statusOK, uint64(id))
+			h.length = len(payload)
+			sent.Write(append(h.append(nil), payload...))
+		}
+		_, _ = l.conn.Write(sent.Bytes())
+		synctest.Wait()
+		if asked, left := slow.asked.Load(), slow.left.Load(); asked > int64(inFlight[small]) || left != asked {
+			t.Errorf("%d requests were begun and %d are over", asked, left)
+		}
+		if n := c.members[0].Stats().Children; n != 0 {
+			t.Errorf("%d children are connected", n)
+		}
+		_ = l.conn.Close()
+	})
+}
+
+// FuzzLink feeds both ends of a link with bytes after the handshake; neither may crash, hang or
+// leak.
+func FuzzLink(f *testing.F) {
+	frame := func(h header, payload []byte) []byte {
+		h.length, h.session = len(payload), 7
+		return append(h.append(nil), payload...)
+	}
+	f.Add(frame(header{kind: kindStat, id: 1}, statRequest("/d", store.Version{}).append(nil)))
+	f.Add(frame(header{kind: kindList, id: 1}, listRequest("/d", nil).append(nil)))
+	f.Add(frame(header{kind: kindReadChunk, id: 1}, readChunkRequest(store.File{Path: "/d", Version: store.Version{Size: 1}}, 0).append(nil)))
+	f.Add(frame(header{kind: kindPing}, nil))
+	f.Add(append(frame(header{kind: kindReadLink, id: 1}, []byte("/a")), frame(header{kind: kindCancel, id: 1}, nil)...))
+	f.Add(frame(header{kind: kindStat, flags: flagReply, id: 1}, make([]byte, attrSize)))
+	f.Add(frame(header{kind: kindStat, flags: flagReply, id: 1, status: 2}, make([]byte, 8)))
+	f.Add(bytes.Repeat([]byte{7}, 100))
+	_, origin := pfs(f, 1)
+	c := start(f, plan{nodes: 1, origin: origin})
+	o := c.members[0].Overlay
+	f.Fuzz(func(t *testing.T, words []byte) {
+		var asked atomic.Bool
+		for _, ch := range []channel{small, bulk} {
+			near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
+			feed(near, words)
+			_ = newAnswerer(newLink(far, ch, 7, time.Minute, 0), o, c.members[0].store, 1).run(t.Context())
+
+			near, far = virtualPair(endpointAddr("a"), endpointAddr("b"))
+			a := newAsker(newLink(far, ch, 7, time.Minute, 0), o.memory, o.timing)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				q := readLinkRequest("/d")
+				if ch == bulk {
+					q = readChunkRequest(store.File{Path: "/d", Version: store.Version{Size: 5}}, 0)
+				}
+				r, err := a.ask(t.Context(), q)
+				if err == nil && r.data != nil {
+					r.data.Release()
+				}
+				asked.Store(true)
+			})
+			feed(near, words)
+			a.run()
+			wg.Wait()
+		}
+		if !asked.Load() {
+			t.Error("nobody asked")
+		}
+	})
+}
+
+func feed(conn net.Conn, words []byte) {
+	_, _ = conn.Write(words[:min(len(words), virtualBuffer)])
+	_ = conn.Close()
+}

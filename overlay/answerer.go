@@ -1,0 +1,137 @@
+package overlay
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/copper-hpc/copper/store"
+)
+
+// answerer is the parent's end of a link: it puts what the child asks to a Source and sends back
+// what that says, in whatever order it comes.
+type answerer struct {
+	*link
+	overlay *Overlay
+	src     store.Source
+	child   int // rank
+
+	mu      sync.Mutex
+	asked   map[uint64]context.CancelFunc // the requests being answered, by their ids
+	running sync.WaitGroup
+}
+
+func newAnswerer(l *link, o *Overlay, src store.Source, child int) *answerer {
+	return &answerer{
+		link: l, overlay: o, src: src, child: child,
+		asked: make(map[uint64]context.CancelFunc),
+	}
+}
+
+// run reads requests until the link breaks or ctx is done, then leaves what is being answered and
+// returns why.
+func (a *answerer) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = a.conn.Close() })
+	defer a.running.Wait()
+	defer stop()
+	defer cancel()
+	for {
+		if err := a.receive(ctx); err != nil {
+			_ = a.conn.Close() // what is queued is of no use to a broken link
+			return a.cause(err)
+		}
+	}
+}
+
+// receive reads one frame and starts what it asks for.
+func (a *answerer) receive(ctx context.Context) error {
+	h, err := a.next()
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.flags != 0:
+		return fmt.Errorf("a %s reply from a child", h.kind)
+	case h.kind == kindPing && h.length == 0:
+		a.out.post(a.header(kindPing, flagReply, statusOK, h.id))
+		return nil
+	case h.kind == kindCancel && h.length == 0:
+		a.cancel(h.id)
+		return nil
+	case !h.kind.asks(a.channel):
+		return fmt.Errorf("a %s request of %d bytes on the %s channel", h.kind, h.length, a.channel)
+	}
+	payload, err := a.payload(h, kinds[h.kind].request)
+	if err != nil {
+		return err
+	}
+	q, err := decodeRequest(h.kind, payload)
+	if err != nil {
+		a.send(h, reply{status: statusMalformed, payload: []byte(err.Error())})
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	if err := a.enter(h.id, cancel); err != nil {
+		cancel()
+		return err
+	}
+	a.running.Go(func() {
+		r := a.answer(ctx, q)
+		a.leave(h.id)
+		a.send(h, r)
+	})
+	return nil
+}
+
+// enter counts a request in. A child keeps to the limit itself, see [inFlight], and never has two
+// requests of one id.
+func (a *answerer) enter(id uint64, cancel context.CancelFunc) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if limit := inFlight[a.channel]; len(a.asked) == limit {
+		return fmt.Errorf("more than %d requests at a time", limit)
+	}
+	if _, taken := a.asked[id]; taken {
+		return fmt.Errorf("two requests of id %d", id)
+	}
+	a.asked[id] = cancel
+	return nil
+}
+
+// cancel makes the request of that id end soon, if it is being answered.
+func (a *answerer) cancel(id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if cancel := a.asked[id]; cancel != nil {
+		cancel()
+	}
+}
+
+// leave counts a request out. That comes before its reply is sent: after it the child may send
+// the next one.
+func (a *answerer) leave(id uint64) {
+	a.mu.Lock()
+	cancel := a.asked[id]
+	delete(a.asked, id)
+	a.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// send sends the reply to a request. Neither data nor a large payload is copied, so they must not
+// change any more; of data the reference goes with it.
+func (a *answerer) send(to header, r reply) {
+	h := a.header(to.kind, flagReply, r.status, to.id)
+	switch {
+	case r.data != nil:
+		crc := binary.LittleEndian.AppendUint32(make([]byte, 0, chunkHeader), r.crc)
+		a.out.send(h, crc, r.data.Bytes(), r.data)
+	case len(r.payload) > keptBuffer:
+		a.out.send(h, nil, r.payload, nil)
+	default:
+		a.out.send(h, r.payload, nil, nil)
+	}
+}

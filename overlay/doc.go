@@ -1,0 +1,28 @@
+// Package overlay lets the nodes of a job ask each other instead of the parallel file system.
+//
+// An [Overlay] is a [store.Source] whose answers come from the next node up a tree. What a
+// request goes through, from a node's store to the PFS:
+//
+//	store ─ Overlay ─ peer ─ asker ════ answerer ─ the parent's store ─ its Overlay ─ … ─ origin
+//	        router    health  one link: frames
+//
+// The path of a question selects one of several trees, all of them arithmetic on the sorted
+// roster (tree.go, forest.go). A node that is the root of that tree asks its origin. Any other
+// asks its parent, over a link that both ends have authenticated with the job's secret. When a
+// parent fails, the question goes to the next ancestor, then to the first live node in the
+// tree's order, and at last to this node's own origin: slower, never an error of the overlay's
+// making.
+//
+// A question only ever travels to a node whose position in the tree is smaller, so it can't run in
+// circles, whatever the nodes on its way believe about who is alive.
+//
+// Slowness is not failure: the PFS may take minutes to answer, so no request has a deadline of
+// its own. A parent that answers pings is waited for; one from which nothing has come for three
+// ping intervals is not.
+//
+// Beside the file system's questions the overlay carries control requests, which [Overlay.Gather]
+// puts to every node of the job.
+//
+// The package keeps no answers and joins no equal questions: that is the work of the store on
+// either side of it. It knows nothing of FUSE or MPI.
+package overlay

@@ -1,0 +1,198 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/copper-hpc/copper/store"
+)
+
+// Config says who this node is, who the others are, and how to reach them. All nodes of a job must
+// agree on Nodes, Secret, Trees and Fanout: a node that doesn't is refused by the others.
+type Config struct {
+	Self   int    // this node's rank
+	Nodes  []Node // the roster, by rank
+	Secret [32]byte
+
+	Trees, Fanout int // 0: automatic
+	// Forest is the trees, if they are planned already: many overlays in one process may share
+	// them. Trees and Fanout don't count then.
+	Forest *Forest
+
+	Memory    *store.Memory // where file data is received
+	Transport Transport     // nil: TCP
+	Timing    Timing
+	Log       *slog.Logger // nil: nothing is logged
+
+	// OnFirst, if set, is called once: when a parent has answered for the first time, with what it
+	// was asked: lstat, readfile or readdir.
+	OnFirst func(op string)
+}
+
+// Timing is what liveness goes by. A zero field has its default.
+type Timing struct {
+	// Ping is the interval at which a peer that is waited for is pinged. From which nothing comes for
+	// three of them has failed. 1 s.
+	Ping time.Duration
+	// Dial bounds the making of a connection, handshake included. 3 s.
+	Dial time.Duration
+	// Handshake bounds the time that a stranger may take to prove that it knows the secret. 5 s.
+	Handshake time.Duration
+	// Write bounds one write, of several chunks at most. 30 s.
+	Write time.Duration
+	// Idle is when a connection without requests is closed. 1 min.
+	Idle time.Duration
+	// Retry is when a suspect is first probed; it doubles with every failure, up to MaxRetry.
+	// 1 s and 1 min.
+	Retry, MaxRetry time.Duration
+}
+
+// missedPings is the number of ping intervals without a sign of life after which a peer that is waited
+// for has failed.
+const missedPings = 3
+
+func (t Timing) withDefaults() Timing {
+	for _, setting := range []struct {
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{&t.Ping, time.Second},
+		{&t.Dial, 3 * time.Second},
+		{&t.Handshake, 5 * time.Second},
+		{&t.Write, 30 * time.Second},
+		{&t.Idle, time.Minute},
+		{&t.Retry, time.Second},
+		{&t.MaxRetry, time.Minute},
+	} {
+		if *setting.value <= 0 {
+			*setting.value = setting.standard
+		}
+	}
+	return t
+}
+
+// silence is when a parent takes a child that sends nothing for gone. The child pings while it
+// waits and closes its idle connections itself, well before.
+func (t Timing) silence() time.Duration { return 2*t.Idle + missedPings*t.Ping }
+
+// Overlay is one node's part in the overlay: towards its store the [store.Source] that asks
+// upwards, towards its children the server that [Overlay.Serve] runs.
+type Overlay struct {
+	// constant
+	self      int
+	nodes     []Node
+	secret    [32]byte
+	forest    *Forest
+	origin    store.Source
+	memory    *store.Memory
+	transport Transport
+	timing    Timing
+	log       *slog.Logger
+
+	ctx     context.Context // done when the overlay is closed
+	cancel  context.CancelFunc
+	first   func(op string) // calls Config.OnFirst, once
+	handler atomic.Pointer[Handler]
+
+	traffic traffic
+
+	mu      sync.Mutex
+	peers   map[int]*peer // by rank; those that were ever asked
+	closed  bool
+	running sync.WaitGroup // all goroutines
+}
+
+// errClosed: the overlay was closed.
+var errClosed = errors.New("the overlay is closed")
+
+// New makes a node's overlay, which asks origin where the node is the root of a tree and where
+// nobody else can be asked. It starts nothing: connections are made when they are needed.
+func New(cfg Config, origin store.Source) (*Overlay, error) {
+	forest := cfg.Forest
+	if forest == nil {
+		var err error
+		if forest, err = NewForest(cfg.Nodes, cfg.Trees, cfg.Fanout); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case forest.nodes != len(cfg.Nodes):
+		return nil, fmt.Errorf("the trees have %d nodes and the roster %d", forest.nodes, len(cfg.Nodes))
+	case cfg.Self < 0 || cfg.Self >= len(cfg.Nodes):
+		return nil, fmt.Errorf("rank %d is not in a roster of %d", cfg.Self, len(cfg.Nodes))
+	case origin == nil || cfg.Memory == nil:
+		return nil, errors.New("an overlay needs an origin and a memory")
+	}
+	for _, node := range cfg.Nodes {
+		if node.Rank != cfg.Self && len(node.Endpoints) == 0 {
+			return nil, fmt.Errorf("rank %d (host %s) has no endpoint", node.Rank, node.Host)
+		}
+	}
+	o := &Overlay{
+		self: cfg.Self, nodes: cfg.Nodes, secret: cfg.Secret, forest: forest,
+		origin: origin, memory: cfg.Memory, transport: cfg.Transport,
+		timing: cfg.Timing.withDefaults(), log: cfg.Log,
+		first:   func(string) {},
+		traffic: traffic{trees: make([]treeTraffic, forest.trees)},
+		peers:   make(map[int]*peer),
+	}
+	if o.transport == nil {
+		o.transport = TCP{}
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OnFirst != nil {
+		var once sync.Once
+		o.first = func(op string) { once.Do(func() { cfg.OnFirst(op) }) }
+	}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	return o, nil
+}
+
+// Forest is the trees of the job.
+func (o *Overlay) Forest() *Forest { return o.forest }
+
+// Close ends all connections and waits until every goroutine of the overlay has ended. Questions
+// asked of it from then on go to the origin.
+func (o *Overlay) Close() error {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	o.cancel()
+	o.running.Wait()
+	return nil
+}
+
+// start runs f in a goroutine that Close waits for, unless the overlay is closed.
+func (o *Overlay) start(f func()) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return false
+	}
+	o.running.Go(f)
+	return true
+}
+
+// peer is the node of that rank, which isn't this one.
+func (o *Overlay) peer(rank int) *peer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p := o.peers[rank]
+	if p == nil {
+		p = newPeer(o, o.nodes[rank])
+		o.peers[rank] = p
+	}
+	return p
+}
+
+// hello is what this node says to a peer when it connects, and wants to hear from one that does.
+func (o *Overlay) hello(c channel, to int) hello {
+	return hello{version: protocolVersion, channel: c, from: o.self, to: to, fingerprint: o.forest.fingerprint}
+}

@@ -1,0 +1,271 @@
+package overlay
+
+import (
+	"bytes"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/copper-hpc/copper/store"
+	"pgregory.net/rapid"
+)
+
+var (
+	paths = rapid.Map(rapid.SliceOf(rapid.StringMatching(`[a-z\xff.]{3,12}`)), func(names []string) string {
+		return "/" + strings.Join(names, "/")
+	})
+	versions = rapid.Make[store.Version]()
+	attrs    = rapid.Make[store.Attr]()
+)
+
+func TestHeaderRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := header{
+			length: int(rapid.Uint32().Draw(t, "length")), kind: kind(rapid.Uint8().Draw(t, "kind")),
+			flags: rapid.Uint8().Draw(t, "flags"), status: status(rapid.Uint16().Draw(t, "status")),
+			id: rapid.Uint64().Draw(t, "id"), session: rapid.Uint64().Draw(t, "session"),
+		}
+		b := h.append(nil)
+		if len(b) != headerSize || decodeHeader(b) != h {
+			t.Fatalf("%+v becomes %+v in %d bytes", h, decodeHeader(b), len(b))
+		}
+	})
+}
+
+func TestRequestRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := request{kind: rapid.SampledFrom([]kind{kindStat, kindList, kindReadLink, kindReadChunk, kindControl}).Draw(t, "kind")}
+		if q.kind == kindControl {
+			q.body = rapid.SliceOfN(rapid.Byte(), 1, -1).Draw(t, "body")
+			q.patience = time.Duration(rapid.IntRange(0, 1<<30).Draw(t, "patience")) * time.Millisecond
+		} else {
+			q.path = paths.Draw(t, "path")
+		}
+		switch q.kind {
+		case kindStat, kindList:
+			q.version = versions.Draw(t, "version")
+		case kindReadChunk:
+			q.version = versions.Draw(t, "version")
+			q.version.Size = rapid.Int64Range(1, math.MaxInt64>>1).Draw(t, "size")
+			q.index = rapid.Int64Range(0, q.file().Chunks()-1).Draw(t, "index")
+			q.room = q.file().ChunkLen(q.index)
+		}
+		payload := q.append(nil)
+		if len(payload) > kinds[q.kind].request {
+			t.Fatalf("%d bytes, where %d are the limit", len(payload), kinds[q.kind].request)
+		}
+		got, err := decodeRequest(q.kind, payload)
+		if err != nil || !reflect.DeepEqual(got, q) {
+			t.Fatalf("%+v becomes %+v, %v", q, got, err)
+		}
+		if _, err := decodeRequest(q.kind, payload[:7]); q.kind != kindReadLink && err == nil {
+			t.Fatal("a payload cut short is taken for a request")
+		}
+	})
+}
+
+func TestOnlyCleanPathsEnter(t *testing.T) {
+	for _, path := range []string{
+		"", "a", "a/b", "//", "/a/", "/a//b", "/.", "/..", "/a/../b", "/a/.", "/a\x00b",
+		"/" + strings.Repeat("n", maxPath),
+	} {
+		if _, err := decodeRequest(kindStat, statRequest(path, store.Version{}).append(nil)); err == nil {
+			t.Errorf("%.20q is taken for a path", path)
+		}
+	}
+	for _, path := range []string{"/", "/a", "/...", "/a/..b", "/\xff", "/" + strings.Repeat("n", maxPath-1)} {
+		if _, err := decodeRequest(kindStat, statRequest(path, store.Version{}).append(nil)); err != nil {
+			t.Errorf("%.20q: %v", path, err)
+		}
+	}
+}
+
+func TestAttrRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := attrs.Draw(t, "attr")
+		payload := appendAttr(nil, a)
+		if len(payload) != attrSize {
+			t.Fatalf("%d bytes, not %d", len(payload), attrSize)
+		}
+		if got, err := (reply{payload: payload}).attr(); err != nil || got != a {
+			t.Fatalf("%+v becomes %+v, %v", a, got, err)
+		}
+		if _, err := (reply{payload: payload[1:]}).attr(); err == nil {
+			t.Fatal("attributes cut short are taken for whole")
+		}
+	})
+}
+
+func TestListingRoundTrip(t *testing.T) {
+	names := rapid.SliceOfDistinct(rapid.StringMatching(`[a-z\xff .]{3,20}`), func(name string) string { return name })
+	rapid.Check(t, func(t *rapid.T) {
+		l := &store.Listing{
+			Dir:      attrs.Draw(t, "dir"),
+			Entries:  []store.Entry{},
+			Complete: rapid.Bool().Draw(t, "complete"),
+			Settled:  rapid.Bool().Draw(t, "settled"),
+		}
+		for _, name := range names.Draw(t, "names") {
+			l.Entries = append(l.Entries, store.Entry{
+				Name: name, Ino: rapid.Uint64().Draw(t, "inode"), Type: rapid.Uint32Range(0, 15).Draw(t, "type") << typeShift,
+			})
+		}
+		slices.SortFunc(l.Entries, func(a, b store.Entry) int { return strings.Compare(a.Name, b.Name) })
+		payload, err := encodeListing(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := reply{payload: payload}.listing(nil)
+		if err != nil || !reflect.DeepEqual(got, l) {
+			t.Fatalf("%+v becomes %+v, %v", l, got, err)
+		}
+		if _, err := (reply{payload: payload[:len(payload)-1]}).listing(nil); err == nil {
+			t.Fatal("a listing cut short is taken for whole")
+		}
+	})
+}
+
+func TestListingRefuses(t *testing.T) {
+	for name, entries := range map[string][]store.Entry{
+		"unsorted names": {{Name: "b"}, {Name: "a"}},
+		"an empty name":  {{Name: ""}},
+		"a slash":        {{Name: "a/b"}},
+		"dot":            {{Name: "."}},
+		"dot-dot":        {{Name: ".."}},
+		"a zero byte":    {{Name: "a\x00"}},
+	} {
+		payload, err := encodeListing(&store.Listing{Entries: entries})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (reply{payload: payload}).listing(nil); err == nil {
+			t.Errorf("a listing with %s is accepted", name)
+		}
+	}
+	if _, err := encodeListing(&store.Listing{Entries: []store.Entry{{Name: strings.Repeat("n", maxName+1)}}}); err == nil {
+		t.Error("a name that nobody would accept is sent")
+	}
+	if _, err := (reply{payload: appendUnchanged(nil, time.Time{})}).listing(nil); err == nil {
+		t.Error("nothing is renewed")
+	}
+}
+
+// TestRenewal: what the caller holds is kept only if nothing can have changed since.
+func TestRenewal(t *testing.T) {
+	known := &store.Listing{Dir: store.Attr{Ino: 7, Mtime: 1}, Complete: true, Settled: true}
+	version := known.Dir.Version()
+	if q := listRequest("/d", known); q.version != version {
+		t.Errorf("a renewable listing is not mentioned: %+v", q)
+	}
+	for name, unfit := range map[string]*store.Listing{
+		"none": nil, "incomplete": {Dir: known.Dir, Settled: true}, "unsettled": {Dir: known.Dir, Complete: true},
+	} {
+		if q := listRequest("/d", unfit); q.version != (store.Version{}) {
+			t.Errorf("%s: is mentioned as renewable: %+v", name, q)
+		}
+	}
+	if !renews(known, version) {
+		t.Error("the same version is not a renewal")
+	}
+	for name, found := range map[string]*store.Listing{
+		"changed":    {Dir: store.Attr{Ino: 7, Mtime: 2}, Complete: true, Settled: true},
+		"incomplete": {Dir: known.Dir, Settled: true},
+	} {
+		if renews(found, version) {
+			t.Errorf("%s: is a renewal", name)
+		}
+	}
+	if renews(&store.Listing{Complete: true}, store.Version{}) {
+		t.Error("a caller without a listing has it renewed")
+	}
+}
+
+func TestLeasesTravelAsWhatRemains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		for _, c := range []struct{ expires, want time.Time }{
+			{time.Time{}, time.Time{}},
+			{now, time.Time{}},
+			{now.Add(-time.Hour), time.Time{}},
+			{now.Add(1500*time.Millisecond + 7), now.Add(1500 * time.Millisecond)},
+			{now.Add(math.MaxInt64), now.Add(maxLease)},
+		} {
+			d := decoder{rest: appendLease(nil, c.expires)}
+			if got := d.lease(); !got.Equal(c.want) || d.done() != nil {
+				t.Errorf("%v arrives as %v, want %v", c.expires, got, c.want)
+			}
+		}
+		d := decoder{rest: bytes.Repeat([]byte{0xff}, 8)}
+		if got := d.lease(); !got.Equal(now.Add(maxLease)) {
+			t.Errorf("the longest lease arrives as %v", got)
+		}
+	})
+}
+
+func TestAnswersRoundTrip(t *testing.T) {
+	answers := []Answer{{Rank: 3, Body: []byte("three")}, {Rank: 1, Err: "gone"}, {Rank: 2}}
+	got, err := decodeAnswers(encodeAnswers(answers), 4)
+	if err != nil || len(got) != len(answers) {
+		t.Fatalf("%+v becomes %+v, %v", answers, got, err)
+	}
+	for i, a := range answers {
+		if got[i].Rank != a.Rank || !bytes.Equal(got[i].Body, a.Body) || got[i].Err != a.Err {
+			t.Errorf("%+v becomes %+v", a, got[i])
+		}
+	}
+	if _, err := decodeAnswers(encodeAnswers(answers), 3); err == nil {
+		t.Error("an answer of a rank beyond the roster is accepted")
+	}
+}
+
+// FuzzPayloads gives every decoder bytes that no encoder made. A payload that is accepted must
+// mean the same when it is encoded again.
+func FuzzPayloads(f *testing.F) {
+	listing, err := encodeListing(&store.Listing{Complete: true, Entries: []store.Entry{{Name: "a"}, {Name: "b"}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(listing)
+	f.Add(appendUnchanged(nil, time.Now().Add(time.Hour)))
+	f.Add(appendAttr(nil, store.Attr{Size: -1}))
+	f.Add(encodeAnswers([]Answer{{Rank: 1, Body: []byte("one")}, {Err: "gone"}}))
+	f.Add(statRequest("/a", store.Version{Ino: 1}).append(nil))
+	f.Add(readLinkRequest("/a").append(nil))
+	f.Add(readChunkRequest(store.File{Path: "/a", Version: store.Version{Size: math.MaxInt64}}, 3).append(nil))
+	f.Add(bytes.Repeat([]byte{0xff}, 200))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		for k := range kindEnd + 2 {
+			q, err := decodeRequest(k, payload)
+			if err != nil {
+				continue
+			}
+			if again, err := decodeRequest(k, q.append(nil)); err != nil || !reflect.DeepEqual(again, q) {
+				t.Errorf("%+v becomes %+v, %v", q, again, err)
+			}
+			if k != kindControl && (!cleaned(q.path) || q.room > store.ChunkSize) {
+				t.Errorf("%+v is accepted", q)
+			}
+		}
+		r := reply{payload: payload}
+		_, _ = r.attr()
+		if l, err := r.listing(nil); err == nil {
+			for _, e := range l.Entries {
+				if _, found := l.Find(e.Name); !found {
+					t.Errorf("%q is not found in the listing that has it", e.Name)
+				}
+			}
+		}
+		_, _ = r.listing(&store.Listing{})
+		_, _ = decodeAnswers(payload, 4)
+		r.status = 2
+		_ = r.problem(request{kind: kindStat})
+		if len(payload) >= helloSize {
+			_, _ = decodeHello(payload)
+		}
+	})
+}

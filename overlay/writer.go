@@ -1,0 +1,172 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/copper-hpc/copper/store"
+)
+
+// writer joins the frames of many goroutines into few writes: whoever queues a frame and finds
+// nobody writing writes all that is queued; the others leave theirs to it. So a lone frame goes
+// out at once, and under load one system call carries many.
+type writer struct {
+	conn    net.Conn
+	timeout time.Duration // for one write
+
+	mu      sync.Mutex
+	queue   batch // what the next write carries
+	spare   []byte
+	writing bool
+	err     error // why nothing can be written any more
+}
+
+// batch is frames in their order: small ones back to back in bytes, with the large pieces that
+// go between them uncopied.
+type batch struct {
+	bytes  []byte
+	pieces []piece
+}
+
+type piece struct {
+	at    int // its place in batch.bytes
+	data  []byte
+	chunk *store.Chunk // whose data it is, released when written; nil for other data
+}
+
+const (
+	// maxQueued bytes of small frames, or maxPieces large pieces, show that the peer has stopped
+	// reading: the requests that may be in flight, and their replies, are less.
+	maxQueued = 16 << 20
+	maxPieces = 64
+	// keptBuffer is the largest buffer that a writer keeps for its next batch.
+	keptBuffer = 64 << 10
+)
+
+// send queues a frame and sees to it that it is written, if need be by writing what is queued by
+// now itself. large, which may be nil, follows payload and is not copied; of chunk, nil unless
+// large is its data, the reference passes to the writer. A failure shows on the connection,
+// which is then closed.
+func (w *writer) send(h header, payload, large []byte, chunk *store.Chunk) {
+	if !w.add(h, payload, large, chunk) {
+		return
+	}
+	if w.writeQueue() {
+		go w.drain() // what came meanwhile is not this caller's to wait for
+	}
+}
+
+// post queues a frame and never waits for it to be written.
+func (w *writer) post(h header) {
+	if w.add(h, nil, nil, nil) {
+		go w.drain()
+	}
+}
+
+// add tells whether the caller has become the one who writes.
+func (w *writer) add(h header, payload, large []byte, chunk *store.Chunk) bool {
+	h.length = len(payload) + len(large)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && (len(w.queue.bytes) > maxQueued || len(w.queue.pieces) > maxPieces) {
+		w.fail(errors.New("the peer doesn't read"))
+	}
+	if w.err != nil {
+		if chunk != nil {
+			chunk.Release()
+		}
+		return false
+	}
+	w.queue.bytes = append(h.append(w.queue.bytes), payload...)
+	if len(large) > 0 {
+		w.queue.pieces = append(w.queue.pieces, piece{len(w.queue.bytes), large, chunk})
+	} else if chunk != nil {
+		chunk.Release()
+	}
+	if w.writing {
+		return false
+	}
+	w.writing = true
+	return true
+}
+
+func (w *writer) drain() {
+	for w.writeQueue() {
+	}
+}
+
+// writeQueue writes what is queued, as the one who writes, and tells whether more has come. If
+// not, nobody writes from then on.
+func (w *writer) writeQueue() bool {
+	runtime.Gosched() // those who are about to queue more may do so first
+	w.mu.Lock()
+	b := w.queue
+	w.queue = batch{bytes: w.spare[:0]}
+	w.spare = nil
+	w.mu.Unlock()
+
+	err := w.write(b)
+	b.release()
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cap(b.bytes) <= keptBuffer {
+		w.spare = b.bytes
+	}
+	if err != nil && w.err == nil {
+		w.fail(err)
+	}
+	if w.err == nil && len(w.queue.bytes) > 0 {
+		return true
+	}
+	w.writing = false
+	return false
+}
+
+func (w *writer) write(b batch) error {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		return err
+	}
+	if len(b.pieces) == 0 {
+		_, err := w.conn.Write(b.bytes)
+		return err
+	}
+	buffers := make(net.Buffers, 0, 2*len(b.pieces)+1)
+	from := 0
+	for _, p := range b.pieces {
+		buffers = append(buffers, b.bytes[from:p.at], p.data)
+		from = p.at
+	}
+	if from < len(b.bytes) {
+		buffers = append(buffers, b.bytes[from:])
+	}
+	_, err := buffers.WriteTo(w.conn)
+	return err
+}
+
+func (b batch) release() {
+	for _, p := range b.pieces {
+		if p.chunk != nil {
+			p.chunk.Release()
+		}
+	}
+}
+
+// fail ends the writing and closes the connection, so that its reader notices. Called with mu held.
+func (w *writer) fail(err error) {
+	w.err = fmt.Errorf("write: %w", err)
+	w.queue.release()
+	w.queue = batch{}
+	_ = w.conn.Close() // it is the write's error that matters
+}
+
+// failure is why the writing ended, or nil.
+func (w *writer) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
