@@ -1,0 +1,27 @@
+// Package fuse is the kernel's side of a node: it turns FUSE requests into questions to a
+// [store.Source] and decides what the kernel may remember of the answers.
+//
+// The rule of its caching is that the fastest request is the one that the kernel does not send.
+// Entries and attributes are given for a year, pages and directory listings are kept across
+// opens, and OPEN, OPENDIR, FLUSH and their like are switched off altogether. What makes that
+// safe is a node that is a path *at a version*: a changed file is a new node, the old one keeps
+// its attributes and its pages, and whoever still reads the old one gets ESTALE for what the
+// kernel does not hold, never bytes of the new version. [Mount.Changed] takes a name out of the
+// kernel's memory. Absence is remembered for as long as its [store.Error] says and no longer;
+// no other error is remembered at all.
+//
+// The mount is read-only: the kernel refuses every mutation with EROFS, and so do the handlers.
+//
+// A request ends for one of three reasons: its answer came, its deadline passed (ETIMEDOUT), or
+// a signal is about to end its caller (EINTR). Other signals wait for the answer, as on a disk.
+//
+// # Locks
+//
+// The kernel sends LOOKUP and READDIR with the directory locked and READ with pages locked, and
+// takes the same locks for a notification. So no handler ever waits for a notification without a
+// bound, and no lock of this package is held while one is sent. The locks of the package (node
+// table, snapshots, notifier, request) are leaves: none is taken under another.
+//
+// The package never uses the mount that it serves, knows nothing of the network, and does not
+// decide what may be seen: the Source does.
+package fuse

@@ -1,0 +1,235 @@
+package fuse
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"syscall"
+	"time"
+
+	gofuse "github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/copper-hpc/copper/store"
+)
+
+const (
+	maxName = 255 // bytes of one path component, as on every Linux file system
+
+	// statfsAtOnce bounds the threads that a PFS which does not answer statfs can hold.
+	statfsAtOnce = 4
+)
+
+// filesystem answers the kernel's requests. What it does not override is answered with ENOSYS,
+// which the kernel remembers for most operations and then does without.
+type filesystem struct {
+	gofuse.RawFileSystem
+
+	// Dependencies.
+	source store.Source
+	statfs func(path string) (unix.Statfs_t, error)
+	log    *slog.Logger
+
+	// Constant after Init.
+	deadline  time.Duration
+	device    int  // /dev/fuse, only to see whether the connection still stands
+	noOpen    bool // the kernel does without OPEN once told so
+	noOpendir bool // the kernel does without OPENDIR once told so
+	dead      chan struct{}
+
+	// Mutable, each with its own lock.
+	nodes       *nodeTable
+	inodes      inodes
+	snapshots   *snapshots
+	notifier    *notifier
+	counters    counters
+	statfsSlots chan struct{}
+}
+
+// Init is called when the kernel has told what it can do and before it asks anything.
+func (fs *filesystem) Init(server *gofuse.Server) {
+	kernel := server.KernelSettings().Flags64()
+	fs.noOpen = kernel&gofuse.CAP_NO_OPEN_SUPPORT != 0
+	fs.noOpendir = kernel&gofuse.CAP_NO_OPENDIR_SUPPORT != 0
+	fs.notifier.kernel = server
+}
+
+func (fs *filesystem) String() string { return FSName }
+
+// fail is what the kernel is told for err.
+func (fs *filesystem) fail(err error) gofuse.Status {
+	errno := store.Errno(err)
+	if errno == syscall.EINTR {
+		select {
+		case <-fs.dead: // who is told EINTR may ask again, for ever
+			errno = syscall.ENOTCONN
+		default:
+		}
+	}
+	// The kernel takes no other numbers and would leave its caller waiting; and ENOSYS would
+	// switch the operation off for good.
+	if errno >= 512 || errno == syscall.ENOSYS {
+		errno = syscall.EIO
+	}
+	return gofuse.Status(errno)
+}
+
+// learnRoot makes sure that the root's file system is known, which decides what inode numbers are
+// shown.
+func (fs *filesystem) learnRoot(req *request) error {
+	if fs.inodes.root.Load() != nil {
+		return nil
+	}
+	attr, err := fs.source.Stat(req, "/", store.Version{})
+	if err != nil {
+		return err
+	}
+	fs.inodes.root.CompareAndSwap(nil, &attr)
+	return nil
+}
+
+func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, name string, out *gofuse.EntryOut) gofuse.Status {
+	fs.counters.count(opLookup)
+	parent := fs.nodes.get(header.NodeId)
+	switch {
+	case parent == nil:
+		return gofuse.Status(syscall.ESTALE)
+	case len(name) > maxName:
+		return gofuse.Status(syscall.ENAMETOOLONG)
+	case name == "" || strings.IndexByte(name, '/') >= 0:
+		return gofuse.EINVAL
+	}
+	req := fs.begin(cancel, header)
+	defer req.finish()
+	if err := fs.learnRoot(req); err != nil {
+		return fs.fail(err)
+	}
+	path := join(parent.path, name)
+	old := fs.nodes.current(path)
+	attr, err := fs.source.Stat(req, path, old.staleVersion())
+	if err != nil {
+		return fs.notFound(parent, name, err, out)
+	}
+	n := fs.nodes.enter(path, attr)
+	if n == old {
+		n.stale.Store(false) // the Source was asked to look again and stands by it
+	}
+	out.NodeId = n.id
+	out.SetEntryTimeout(lifetime)
+	out.SetAttrTimeout(lifetime)
+	fs.inodes.fill(&out.Attr, &attr)
+	return gofuse.OK
+}
+
+// notFound answers a failed lookup: with a negative entry where absence may be remembered, else
+// with the error, which the kernel does not keep.
+func (fs *filesystem) notFound(parent *node, name string, err error, out *gofuse.EntryOut) gofuse.Status {
+	var failed *store.Error
+	if errors.As(err, &failed) && failed.Errno == syscall.ENOENT && !failed.Expires.IsZero() {
+		left := time.Until(failed.Expires)
+		if left > 0 && (parent.id != gofuse.FUSE_ROOT_ID || fs.notifier.absentInRoot(name, failed.Expires)) {
+			out.NodeId = 0
+			out.SetEntryTimeout(min(left, lifetime))
+			return gofuse.OK
+		}
+	}
+	return fs.fail(err)
+}
+
+func (fs *filesystem) Forget(id, lookups uint64) {
+	fs.counters.count(opForget)
+	fs.nodes.forget(id, lookups)
+}
+
+func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+	fs.counters.count(opGetattr)
+	n := fs.nodes.get(in.NodeId)
+	if n == nil {
+		return gofuse.Status(syscall.ESTALE)
+	}
+	attr := n.attr
+	root := n.id == gofuse.FUSE_ROOT_ID
+	if root || attr.IsDir() {
+		req := fs.begin(cancel, &in.InHeader)
+		defer req.finish()
+		var err error
+		if attr, err = fs.source.Stat(req, n.path, store.Version{}); err != nil {
+			return fs.fail(err)
+		}
+		if root {
+			fs.inodes.root.CompareAndSwap(nil, &attr)
+		} else if !n.shows(attr) {
+			fs.dropEntry(n)
+			return gofuse.Status(syscall.ESTALE)
+		}
+	}
+	out.SetTimeout(lifetime)
+	fs.inodes.fill(&out.Attr, &attr)
+	return gofuse.OK
+}
+
+func (fs *filesystem) Readlink(cancel <-chan struct{}, header *gofuse.InHeader) ([]byte, gofuse.Status) {
+	fs.counters.count(opReadlink)
+	n := fs.nodes.get(header.NodeId)
+	if n == nil {
+		return nil, gofuse.Status(syscall.ESTALE)
+	}
+	req := fs.begin(cancel, header)
+	defer req.finish()
+	target, err := fs.source.ReadLink(req, n.path)
+	if err != nil {
+		return nil, fs.fail(err)
+	}
+	return []byte(target), gofuse.OK
+}
+
+// StatFs asks in a goroutine of its own, since statfs(2) can't be interrupted.
+func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, out *gofuse.StatfsOut) gofuse.Status {
+	fs.counters.count(opStatfs)
+	n := fs.nodes.get(header.NodeId)
+	if n == nil {
+		return gofuse.Status(syscall.ESTALE)
+	}
+	if fs.statfs == nil {
+		*out = gofuse.StatfsOut{Bsize: 4096, Frsize: 4096, NameLen: maxName}
+		return gofuse.OK
+	}
+	req := fs.begin(cancel, header)
+	defer req.finish()
+	select {
+	case fs.statfsSlots <- struct{}{}:
+	case <-req.Done():
+		return fs.fail(req.Err())
+	}
+	type answer struct {
+		figures unix.Statfs_t
+		err     error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		defer func() { <-fs.statfsSlots }()
+		figures, err := fs.statfs(n.path)
+		answered <- answer{figures, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return fs.fail(a.err)
+		}
+		f := &a.figures
+		*out = gofuse.StatfsOut{
+			Blocks: f.Blocks, Bfree: f.Bfree, Bavail: f.Bavail, Files: f.Files, Ffree: f.Ffree,
+			Bsize: uint32(f.Bsize), Frsize: uint32(f.Frsize), NameLen: uint32(f.Namelen),
+		}
+		return gofuse.OK
+	case <-req.Done():
+		return fs.fail(req.Err())
+	}
+}
+
+// Ioctl is asked once for every file that Python opens, and a refusal is not remembered: it is
+// answered before anything else.
+func (fs *filesystem) Ioctl(<-chan struct{}, *gofuse.IoctlIn, []byte, *gofuse.IoctlOut, []byte) gofuse.Status {
+	fs.counters.count(opIoctl)
+	return gofuse.Status(syscall.ENOTTY)
+}
