@@ -1,0 +1,77 @@
+// Command copper serves files of a parallel file system to all nodes of a job. See `copper --help`.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/copper-hpc/copper/launch"
+)
+
+// cli is all subcommands.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Be one node's daemon: what mpiexec or srun starts once per node."`
+	Launch  launchCmd  `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
+	Wait    waitCmd    `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
+	Status  statusCmd  `cmd:"" help:"Show what the daemons have done so far."`
+	Stop    stopCmd    `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
+	Clear   clearCmd   `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
+	Version versionCmd `cmd:"" help:"Print the version and the MPI that this binary was built with."`
+
+	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
+}
+
+const description = `Copper reads each file of a parallel file system once per job and hands it from node to node.
+
+Exit codes: 0 done; 1 failed; 2 bad input, nothing was started.`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// exited carries the exit code of --help out of the parser, which calls no way back.
+type exited int
+
+func run(args []string, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exited)
+			if !ok {
+				panic(p)
+			}
+			code = int(e)
+		}
+	}()
+	parser, err := kong.New(&cli{}, kong.Name("copper"), kong.Description(description),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		panic(err) // the tables above are wrong
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		var failed *kong.ParseError
+		if errors.As(err, &failed) {
+			parser.Stdout = stderr
+			_ = failed.Context.PrintUsage(true)
+		}
+		fmt.Fprintf(stderr, "copper: %v\n", err)
+		return launch.ExitBadInput
+	}
+	err = ctx.Run()
+	var coded exitCode
+	if errors.As(err, &coded) {
+		return int(coded)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "copper: %v\n", err)
+	}
+	return launch.ExitCode(err)
+}
+
+// exitCode is an error that has been told already.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }

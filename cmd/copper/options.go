@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/copper-hpc/copper/launch"
+	"github.com/copper-hpc/copper/store"
+)
+
+// options are those of the daemons: serve takes them, launch hands them on.
+type options struct {
+	jobOptions
+	LogLevel int           `name:"log-level" short:"l" env:"COPPER_LOG_LEVEL" default:"4" placeholder:"N" help:"0 none, 1 fatal, 2 error, 3 warning, 4 info, 5 debug (${default})."`
+	LogTo    string        `name:"log-to" short:"t" env:"COPPER_LOG_TO" default:"file" enum:"file,stdout,both" placeholder:"T" help:"Where the log goes: file, stdout or both (${default})."`
+	Trees    int           `name:"trees" short:"T" env:"COPPER_TREES" default:"0" placeholder:"N" help:"Number of overlay trees; 0: automatic."`
+	Fanout   int           `name:"fanout" env:"COPPER_FANOUT" default:"0" placeholder:"K" help:"Children of a node in a tree; 0: automatic."`
+	Enoent   int           `name:"enoent-ms" short:"E" env:"COPPER_ENOENT_MS" default:"2000" placeholder:"MS" help:"Lifetime of a cached \"no such file\" in milliseconds (${default})."`
+	Mount    string        `name:"mount" short:"v" env:"COPPER_MOUNT" type:"path" default:"" placeholder:"DIR" help:"Mount point; {rank} and {host} are replaced (/tmp/$$USER/copper, with -{rank} where ranks share a host)."`
+	Target   string        `name:"target" env:"COPPER_TARGET" default:"/" type:"path" placeholder:"DIR" help:"Directory that the mount shows; {rank} and {host} are replaced (${default})."`
+	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the node's memory, 256 MiB to 16 GiB)."`
+	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
+	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
+}
+
+// jobOptions say which job is meant.
+type jobOptions struct {
+	Dir string `name:"dir" short:"d" env:"COPPER_DIR" default:"~/copper-logs" type:"path" placeholder:"DIR" help:"Base directory of the jobs' outputs (${default})."`
+	Job string `name:"job" env:"COPPER_JOB" placeholder:"ID" help:"Job id (the scheduler's, else the newest or a new one)."`
+}
+
+// Validate is called by kong; it checks what needs no look at the system.
+func (o *options) Validate() error {
+	if err := o.jobOptions.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case o.LogLevel < 0 || o.LogLevel > launch.MostLogLevel:
+		return fmt.Errorf("--log-level=%d: want 0 to %d", o.LogLevel, launch.MostLogLevel)
+	case o.Trees < 0:
+		return fmt.Errorf("--trees=%d: want 0 or more", o.Trees)
+	case o.Fanout < 0 || o.Fanout == 1:
+		return fmt.Errorf("--fanout=%d: want 2 or more, or 0", o.Fanout)
+	case o.Enoent < 0:
+		return fmt.Errorf("--enoent-ms=%d: want 0 or more", o.Enoent)
+	case o.Timeout <= 0:
+		return fmt.Errorf("--timeout=%v: want more than 0", o.Timeout)
+	case o.Memory != 0 && o.Memory < store.MinMemory:
+		return fmt.Errorf("--memory=%v: want at least %s", o.Memory, launch.Bytes(store.MinMemory))
+	}
+	_, err := launch.Endpoint(o.Net)
+	return err
+}
+
+// Validate is called by kong.
+func (o *jobOptions) Validate() error {
+	if o.Job == "" {
+		return nil
+	}
+	return launch.CheckID(o.Job)
+}
+
+// args is the command line that gives these options to another copper. Everything is said, so
+// that no environment variable can say it otherwise.
+func (o *options) args() []string {
+	args := []string{
+		"--job", o.Job, "--dir", o.Dir,
+		"--log-level", strconv.Itoa(o.LogLevel), "--log-to", o.LogTo,
+		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
+		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
+		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
+	}
+	if o.Mount != "" {
+		args = append(args, "--mount", o.Mount)
+	}
+	return args
+}
+
+// id is the job's id as far as it is known without the other ranks.
+func (o *jobOptions) id() string {
+	if o.Job != "" {
+		return o.Job
+	}
+	return launch.SchedulerID(os.Getenv)
+}
+
+// finder finds the job that is meant.
+func (o *jobOptions) finder() (launch.Finder, error) {
+	host, err := launch.ShortHost()
+	if err != nil {
+		return launch.Finder{}, err
+	}
+	id := o.id()
+	if id != "" {
+		err = launch.CheckID(id) // the scheduler's can be anything
+	}
+	return launch.Finder{Base: o.Dir, ID: id, Host: host, Bases: launch.ControlBases()}, err
+}
+
+// find returns the job that is meant, with what found it.
+func (o *jobOptions) find() (launch.Finder, *launch.Job, error) {
+	f, err := o.finder()
+	if err != nil {
+		return f, nil, err
+	}
+	job, err := f.Find()
+	return f, job, err
+}

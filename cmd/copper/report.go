@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/copper-hpc/copper/launch"
+	"github.com/copper-hpc/copper/store"
+)
+
+// status reads all counters.
+func (d *daemon) status() launch.NodeStatus {
+	s := launch.NodeStatus{
+		Rank: d.boot.Rank(), Host: d.boot.Host(), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.target,
+		Requests: map[string]int64{}, Store: map[string]launch.Answers{},
+	}
+	if v := d.view.Load(); v != nil {
+		s.Since = v.since
+		f := v.Stats()
+		for op, n := range f.Requests {
+			s.Requests[op] = int64(n)
+		}
+		s.ReadBytes = int64(f.ReadBytes)
+	}
+	st := d.store.Stats()
+	for op := range store.Ops {
+		s.Store[op.String()] = launch.Answers(st.Ops[op])
+	}
+	s.Evictions = st.Evictions
+	s.Memory = launch.MemoryStatus(st.Memory)
+	s.Cache = launch.CacheStatus{Tree: launch.TableUse(st.Tree), Meta: launch.TableUse(st.Meta), Data: launch.TableUse(st.Data)}
+	p := d.origin.Counts()
+	s.PFS = launch.PFSStatus{Bytes: p.Bytes, Operations: map[string]int64{
+		"lstat": p.Lstat, "readdir": p.Readdir, "readlink": p.Readlink, "open": p.Open, "read": p.Read,
+	}}
+	o := d.overlay.Stats()
+	s.Suspects, s.Failovers, s.DirectReads = o.Suspects, o.Failovers, o.Direct
+	for i, t := range o.Trees {
+		s.Trees = append(s.Trees, launch.TreeStatus{Tree: i, Asked: t.Asked, Answered: t.Answered, BytesIn: t.BytesIn, BytesOut: t.BytesOut})
+	}
+	return s
+}
+
+// clearBound is for the kernel to forget; a directory in use may keep it waiting.
+const clearBound = 5 * time.Second
+
+// clear drops what is known of prefix and below it, in the kernel too.
+func (d *daemon) clear(prefix string) int {
+	entries := d.store.Forget(prefix)
+	if v := d.view.Load(); v != nil {
+		if prefix == "/" {
+			v.ChangedAll()
+		} else {
+			v.Changed(prefix)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), clearBound)
+		defer cancel()
+		if err := v.Flush(ctx); err != nil {
+			d.log.Debug("the kernel has not forgotten all yet", "prefix", prefix, "error", err)
+		}
+	}
+	d.log.Info("cleared", "prefix", prefix, "entries", entries)
+	return entries
+}
+
+// unmount ends the mount and leaves the rest of the daemon to the others.
+func (d *daemon) unmount() error {
+	if v := d.view.Load(); v != nil {
+		return v.Unmount()
+	}
+	return nil
+}

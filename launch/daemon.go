@@ -1,0 +1,92 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path"
+	"sync"
+	"time"
+)
+
+// Answer is one node's answer to a request that went to all.
+type Answer struct {
+	Rank int
+	Data []byte
+	Err  error
+}
+
+// Gather sends req to every node of the job, this one included, and collects the answers.
+type Gather func(ctx context.Context, req []byte) ([]Answer, error)
+
+// Daemon is what control can make of the daemon that it belongs to. All fields must be set; the
+// functions are called concurrently.
+type Daemon struct {
+	Hello  Hello
+	Status func() NodeStatus
+	// Clear drops what is known of prefix and below ("/" for all), in the kernel too, and returns
+	// the number of table entries dropped.
+	Clear func(prefix string) int
+	// Unmount ends the mount within a bound of its own; a second call changes nothing.
+	Unmount func() error
+	// Exit lets the daemon end. It must not block, and may be called more than once.
+	Exit func()
+
+	mu       sync.Mutex
+	stopping bool
+}
+
+const (
+	// exitGrace lets the answer to opExit, and opExit itself to the nodes behind this one, leave.
+	exitGrace = 250 * time.Millisecond
+	// orphanBound ends a daemon that was told to stop and then heard nothing more.
+	orphanBound = 90 * time.Second
+)
+
+// Stopping tells whether the job is being stopped: the mount ended because of that then.
+func (d *Daemon) Stopping() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stopping
+}
+
+// Answer answers a request that came over the overlay.
+func (d *Daemon) Answer(_ context.Context, req []byte) ([]byte, error) {
+	r, err := decodeRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	var answer any
+	switch r.Op {
+	case OpStatus:
+		answer = d.Status()
+	case OpClear:
+		prefix := "/"
+		if r.Prefix != "" {
+			prefix = path.Clean(r.Prefix)
+		}
+		answer = Cleared{Entries: d.Clear(prefix)}
+	case OpStop:
+		d.mu.Lock()
+		first := !d.stopping
+		d.stopping = true
+		d.mu.Unlock()
+		if first {
+			time.AfterFunc(orphanBound, d.Exit)
+		}
+		// The counters are read after the last request; the node must not exit before the nodes
+		// behind it have answered through it, which only the one who asked knows.
+		err := d.Unmount()
+		last := d.Status()
+		if err != nil {
+			last.Error = err.Error()
+		}
+		answer = last
+	case opExit:
+		time.AfterFunc(exitGrace, d.Exit)
+		answer = struct{}{}
+	default:
+		return nil, fmt.Errorf("request %s is not for all nodes", r.Op)
+	}
+	return json.Marshal(answer)
+}

@@ -1,0 +1,92 @@
+package launch
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+const (
+	termBound     = 20 * time.Second // for a daemon to unmount and end after SIGTERM
+	killBound     = 5 * time.Second
+	launcherBound = 5 * time.Second // for the launcher to see that its ranks have ended
+	endPoll       = 50 * time.Millisecond
+)
+
+// End ends what runs of a job on this host by signals, and removes what it leaves: for a job whose
+// daemons do not listen, or not yet. It returns a line for each thing that it did or could not do.
+func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []string) {
+	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
+	daemons := f.daemons(job)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		sent := false
+		for _, p := range daemons {
+			if !p.alive() {
+				continue
+			}
+			sent = true
+			if err := syscall.Kill(p.PID, sig); err != nil && err != syscall.ESRCH {
+				say("process %d (rank %d): %v", p.PID, p.Rank, err)
+				continue
+			}
+			_ = syscall.Kill(p.PID, syscall.SIGCONT) // a stopped process ends only when it goes on
+			say("sent %s to process %d (rank %d)", signalName(sig), p.PID, p.Rank)
+		}
+		bound := termBound
+		if sig == syscall.SIGKILL {
+			bound = killBound
+		}
+		if !sent || await(ctx, bound, func() bool { return f.ended(daemons) }) {
+			break
+		}
+	}
+	if launcher, err := job.Dir.readLauncher(); err != nil {
+		say("%v", err)
+	} else if !await(ctx, launcherBound, func() bool { return !launcher.running(f.Host) }) {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+			say("sent %s to the launcher, process %d", signalName(sig), launcher.PID)
+			_ = syscall.Kill(launcher.PID, sig)
+			if await(ctx, killBound, func() bool { return !launcher.running(f.Host) }) {
+				break
+			}
+		}
+	}
+	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
+}
+
+func signalName(s syscall.Signal) string {
+	if s == syscall.SIGKILL {
+		return "SIGKILL"
+	}
+	return "SIGTERM"
+}
+
+func (f Finder) ended(daemons []*Footprint) bool {
+	for _, p := range daemons {
+		if p.alive() {
+			return false
+		}
+	}
+	return true
+}
+
+// await polls until done, for no longer than bound, and returns done's last word.
+func await(ctx context.Context, bound time.Duration, done func() bool) bool {
+	timer := time.NewTimer(bound)
+	defer timer.Stop()
+	tick := time.NewTicker(endPoll)
+	defer tick.Stop()
+	for {
+		if done() {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-timer.C:
+			return done()
+		case <-ctx.Done():
+			return done()
+		}
+	}
+}

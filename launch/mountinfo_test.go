@@ -1,0 +1,84 @@
+package launch
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const mountinfo = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+25 22 0:23 / /proc rw,nosuid - proc proc rw
+this is not a line of it
+60 22 0:50 / /tmp/user/copper-0 ro,nosuid,nodev shared:7 master:3 - fuse.copper copper ro,user_id=0
+61 22 0:51 / /tmp/with\040blank\134and\011tab ro - fuse.copper copper ro
+62 60 0:52 / /tmp/user/copper-0 rw - tmpfs tmpfs rw
+63 22 0:53 / /mnt - fuse.sshfs host: rw - odd
+`
+
+func TestParseMountinfo(t *testing.T) {
+	got, err := parseMountinfo(strings.NewReader(mountinfo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []mountEntry{
+		{"/", "ext4"},
+		{"/proc", "proc"},
+		{"/tmp/user/copper-0", "fuse.copper"},
+		{"/tmp/with blank\\and\ttab", "fuse.copper"},
+		{"/tmp/user/copper-0", "tmpfs"},
+	}
+	if !reflect.DeepEqual(got[:5], want) {
+		t.Errorf("parsed %q, want %q", got, want)
+	}
+	for point, fstype := range map[string]string{
+		"/":                        "ext4",
+		"/tmp/user/copper-0":       "tmpfs", // lies over the other
+		"/tmp/with blank\\and\ttab": "fuse.copper",
+		"/tmp/user":                "",
+	} {
+		if got := uppermost(got, point); got != fstype {
+			t.Errorf("%q: type %q, want %q", point, got, fstype)
+		}
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	for in, want := range map[string]string{`a\040b`: "a b", `\`: `\`, `\04`: `\04`, `\999x`: `\999x`, `x\134040`: `x\040`} {
+		if got := unescape(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestMountedAt(t *testing.T) {
+	for point, want := range map[string]string{"/proc": "proc", t.TempDir(): ""} {
+		if got, err := mountedAt(point); got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", point, got, err, want)
+		}
+	}
+}
+
+func TestRealMountpoint(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"link": "real", "absolute": dir + "/link", "loop": "loop", "up": "real/../real"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "real"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"real": "real", "link": "real", "absolute": "real", "up": "real", "loop": "loop",
+		"missing": "missing", "link/sub": "real/sub", "missing/sub": "missing/sub",
+	} {
+		if got := realMountpoint(filepath.Join(dir, name)); got != filepath.Join(dir, want) {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrDead is a mount whose daemon is gone.
+var ErrDead = errors.New("its daemon is gone")
+
+// errHung is a mount that did not answer in time.
+var errHung = errors.New("does not answer")
+
+const (
+	probeBound     = 10 * time.Second // for a mount that may be dead
+	readinessBound = time.Minute      // for a new mount, whose first answer may come from a busy PFS
+	exitDead       = 3                // of the probing child
+)
+
+// Look asks the mount at point and may hang as long as it does: only for a child process made for
+// it. fresh tells that the mount is new. An old one must be asked what no kernel cache can answer;
+// a new one can spare the PFS that, since nothing is cached yet.
+func Look(point string, fresh bool) error {
+	var err error
+	if fresh {
+		var st unix.Stat_t
+		err = unix.Lstat(point, &st)
+	} else {
+		var st unix.Statfs_t
+		err = unix.Statfs(point, &st)
+	}
+	switch {
+	case err == unix.ENOTCONN:
+		return ErrDead
+	case err != nil:
+		return fmt.Errorf("%s: %w", point, err)
+	}
+	return nil
+}
+
+// LookExitCode is the exit code by which the child tells what [Look] returned.
+func LookExitCode(err error) int {
+	if errors.Is(err, ErrDead) {
+		return exitDead
+	}
+	return ExitCode(err)
+}
+
+// Probe asks the mount at point through `program probe`, a child that is killed when it takes too
+// long. The error is [ErrDead] for a mount without a daemon.
+func Probe(ctx context.Context, program, point string, fresh bool) error {
+	args, bound := []string{"probe"}, probeBound
+	if fresh {
+		args, bound = append(args, "--fresh"), readinessBound
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	var stderr bytes.Buffer
+	cmd := exec.Command(program, append(args, "--", point)...)
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("probe %s: %w", point, err)
+	}
+	// Not exec.CommandContext: a child that hangs in the kernel can't always be killed, and then
+	// nobody may wait for it.
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		var exit *exec.ExitError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &exit) && exit.ExitCode() == exitDead:
+			return ErrDead
+		}
+		return fmt.Errorf("%s: %w", strings.TrimSpace(stderr.String()), err)
+	case <-ctx.Done():
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		return fmt.Errorf("%s %w within %v", point, errHung, bound)
+	}
+}

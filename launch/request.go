@@ -1,0 +1,131 @@
+package launch
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Op is what can be asked of a job through its control sockets.
+type Op string
+
+// The operations. OpHello concerns only the daemon that is asked; the others every node.
+const (
+	OpHello  Op = "hello"
+	OpStatus Op = "status"
+	OpClear  Op = "clear"
+	OpStop   Op = "stop" // unmount, answer for the last time, then end
+	opExit   Op = "exit" // second half of OpStop, only between daemons
+)
+
+const (
+	controlVersion  = 1
+	maxRequest      = 64 << 10         // bytes of JSON
+	maxResponse     = 256 << 20        // bytes of JSON; some 10 KiB for each of 25,000 ranks
+	requestBound    = 5 * time.Second  // for a client to say what it wants
+	responseBound   = 30 * time.Second // for a client to take the answer, and a daemon to give it
+	gatherBound     = 20 * time.Second
+	stopGatherBound = time.Minute // unmounting takes its time
+	exitBound       = 5 * time.Second
+)
+
+// Request is what a client asks, and what travels over the overlay to every node.
+type Request struct {
+	Version int    `json:"version"`
+	Op      Op     `json:"op"`
+	Prefix  string `json:"prefix,omitempty"` // OpClear: drop only this path and what is below it
+}
+
+// Response is what a client gets.
+type Response struct {
+	Version int        `json:"version"`
+	Error   string     `json:"error,omitempty"` // why nothing was done
+	Hello   *Hello     `json:"hello,omitempty"` // of the daemon that was asked
+	Answers []Answered `json:"answers,omitempty"`
+}
+
+// Answered is one node's part of a Response.
+type Answered struct {
+	Rank   int             `json:"rank"`
+	Error  string          `json:"error,omitempty"`
+	Answer json.RawMessage `json:"answer,omitempty"`
+}
+
+// Hello is who a daemon is.
+type Hello struct {
+	Job   string `json:"job"`
+	Rank  int    `json:"rank"`
+	Size  int    `json:"size"` // ranks of the job
+	PID   int    `json:"pid"`
+	Mount string `json:"mount"`
+	Dir   JobDir `json:"dir"`
+}
+
+// Cleared answers OpClear.
+type Cleared struct {
+	Entries int `json:"entries"` // dropped from the node's tables
+}
+
+// NewRequest is a request of this version.
+func NewRequest(op Op) Request { return Request{Version: controlVersion, Op: op} }
+
+// decodeRequest accepts what [Request] says and nothing else.
+func decodeRequest(b []byte) (Request, error) {
+	var r Request
+	if len(b) > maxRequest {
+		return r, fmt.Errorf("request of more than %d bytes", maxRequest)
+	}
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return r, fmt.Errorf("request: %w", err)
+	}
+	if d.More() {
+		return r, fmt.Errorf("request: more than one")
+	}
+	if r.Version != controlVersion {
+		return r, fmt.Errorf("request of version %d, want %d: client and daemon are different versions of copper", r.Version, controlVersion)
+	}
+	return r, r.check()
+}
+
+func (r Request) check() error {
+	switch r.Op {
+	case OpHello, OpStatus, OpStop, opExit:
+		if r.Prefix != "" {
+			return fmt.Errorf("request %s takes no prefix", r.Op)
+		}
+	case OpClear:
+		if r.Prefix != "" && r.Prefix[0] != '/' {
+			return fmt.Errorf("prefix %q is not an absolute path", r.Prefix)
+		}
+	default:
+		return fmt.Errorf("unknown request %q", r.Op)
+	}
+	return nil
+}
+
+// collectCleared sums the answers to OpClear up.
+func collectCleared(job *Job, answers []Answered) (entries int, err error) {
+	answered := map[int]bool{}
+	for _, a := range answers {
+		var c Cleared
+		if a.Error == "" {
+			if err := json.Unmarshal(a.Answer, &c); err != nil {
+				a.Error = err.Error()
+			}
+		}
+		if a.Error != "" {
+			return entries, fmt.Errorf("rank %d: %s", a.Rank, a.Error)
+		}
+		answered[a.Rank] = true
+		entries += c.Entries
+	}
+	for _, r := range job.State.Ranks {
+		if !answered[r.Rank] {
+			return entries, fmt.Errorf("rank %d on %s did not answer", r.Rank, r.Host)
+		}
+	}
+	return entries, nil
+}

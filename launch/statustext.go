@@ -1,0 +1,68 @@
+package launch
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// WriteText prints s as a table for people.
+func (s Status) WriteText(w io.Writer, now time.Time) error {
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "job %s: %s since %s, %d of %d nodes answer\n\n", s.Job, s.State,
+		s.Started.Format(time.DateTime), s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "rank\thost\tpid\tup\tmemory\tof\trequests\thits\tPFS ops\tPFS bytes\tfrom peers\tto peers\t  mount")
+	for _, n := range s.Nodes {
+		t := total([]NodeStatus{n})
+		var in int64
+		for _, tree := range n.Trees {
+			in += tree.BytesIn
+		}
+		fmt.Fprintf(table, "%d\t%s\t%d\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t%s\t  %s\n", n.Rank, n.Host, n.PID,
+			now.Sub(n.Since).Round(time.Second), Bytes(n.Memory.Used), Bytes(n.Memory.Limit), t.Requests,
+			percent(t.HitRate), t.PFSOperations, Bytes(t.PFSBytes), Bytes(in), Bytes(t.OverlayBytes), n.Mount)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, n := range s.Nodes {
+		if n.Suspects > 0 {
+			fmt.Fprintf(out, "rank %d on %s gets no answer from %s\n", n.Rank, n.Host, count(n.Suspects, "peer"))
+		}
+	}
+	for _, m := range s.Missing {
+		fmt.Fprintf(out, "rank %d on %s: %s\n", m.Rank, m.Host, m.Error)
+	}
+	fmt.Fprintln(out)
+	out.WriteString(s.Totals.text())
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// WriteSummary prints what a job that ended has done, and where its outputs are.
+func (s Status) WriteSummary(w io.Writer) error {
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "job %s stopped: %d of %d nodes told their counters\n", s.Job, s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing)
+	out.WriteString(s.Totals.text())
+	fmt.Fprintf(out, "  outputs      %s\n", s.Dir)
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func (t Totals) text() string {
+	out := &strings.Builder{}
+	fmt.Fprintf(out, "  requests     %d answered to the kernels, %s of file data\n", t.Requests, Bytes(t.ReadBytes))
+	fmt.Fprintf(out, "  PFS          %d operations and %s made; %d operations and %s saved\n",
+		t.PFSOperations, Bytes(t.PFSBytes), t.PFSOperationsSaved, Bytes(t.PFSBytesSaved))
+	fmt.Fprintf(out, "  hit rate     %s of the questions to the nodes' tables\n", percent(t.HitRate))
+	fmt.Fprintf(out, "  peers        %s sent from node to node\n", Bytes(t.OverlayBytes))
+	if t.Failovers+t.DirectReads > 0 {
+		fmt.Fprintf(out, "  repairs      %d questions went on to another node, %d to the PFS directly\n", t.Failovers, t.DirectReads)
+	}
+	return out.String()
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }

@@ -1,0 +1,105 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	stopBound  = 2 * time.Minute  // for the control channel
+	afterBound = 20 * time.Second // for processes to end and mounts to go after the answer
+)
+
+// Stop ends a job in order, or by signals where it does not answer. The status is what the daemons
+// counted until their end, nil if they did not tell; report is what had to be done or went wrong
+// beyond the ordinary, a line each. The error says what is left.
+func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status, report []string, err error) {
+	if hosts := f.Elsewhere(job); hosts != "" {
+		return nil, nil, fmt.Errorf("job %s runs on %s and not on this host: run copper there", job.State.ID, hosts)
+	}
+	daemons := f.daemons(job) // before they take their footprints back
+	resp, err := f.ask(ctx, job, NewRequest(OpStop))
+	if err != nil {
+		report = append(report, fmt.Sprintf("job %s does not answer (%v): ending what runs of it on this host by signals", job.State.ID, err))
+	} else {
+		s := Collect(job, resp.Answers)
+		s.State = Stopped
+		last = &s
+		for _, n := range s.Nodes {
+			if n.Error != "" {
+				report = append(report, fmt.Sprintf("rank %d on %s: %s", n.Rank, n.Host, n.Error))
+			}
+		}
+		for _, m := range s.Missing {
+			report = append(report, fmt.Sprintf("rank %d on %s did not tell its counters: %s", m.Rank, m.Host, m.Error))
+		}
+		launcher, err := job.Dir.readLauncher()
+		if err != nil {
+			report = append(report, err.Error())
+		}
+		if await(ctx, afterBound, func() bool { return f.ended(daemons) && !launcher.running(f.Host) }) {
+			report = append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
+			return last, report, f.left(daemons)
+		}
+		report = append(report, "not every process ended by itself")
+	}
+	report = append(report, f.End(ctx, job, mounts)...)
+	return last, report, f.left(daemons)
+}
+
+// left reports what is still there of daemons that were to end.
+func (f Finder) left(daemons []*Footprint) error {
+	for _, p := range daemons {
+		if p.alive() {
+			return fmt.Errorf("process %d (rank %d) did not end", p.PID, p.Rank)
+		}
+		if fstype, err := mountedAt(p.Mount); p.Mount != "" && err == nil && fstype == FSType {
+			return fmt.Errorf("%s is still mounted", p.Mount)
+		}
+	}
+	return nil
+}
+
+// ask sends r to the job, which may be told of only by its footprints on this node.
+func (f Finder) ask(ctx context.Context, job *Job, r Request) (*Response, error) {
+	if hosts := f.Elsewhere(job); hosts != "" {
+		return nil, fmt.Errorf("job %s runs on %s and not on this host: run copper there", job.State.ID, hosts)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopBound)
+	defer cancel()
+	resp, err := Ask(ctx, f.Bases, job.State.ID, r)
+	if err == nil && resp.Error != "" {
+		err = errors.New(resp.Error)
+	}
+	if err != nil && job.State.Phase != Ready {
+		err = fmt.Errorf("it is %s: %w", job.State.Phase, err)
+	}
+	return resp, err
+}
+
+// Status asks all nodes of a job.
+func (f Finder) Status(ctx context.Context, job *Job) (*Status, error) {
+	resp, err := f.ask(ctx, job, NewRequest(OpStatus))
+	if err != nil {
+		return nil, fmt.Errorf("job %s: %w", job.State.ID, err)
+	}
+	s := Collect(job, resp.Answers)
+	return &s, nil
+}
+
+// Clear drops what all nodes of a job know of prefix and below it, "/" for everything. It returns
+// the number of table entries dropped; the error names the ranks that did not answer.
+func (f Finder) Clear(ctx context.Context, job *Job, prefix string) (entries int, err error) {
+	r := NewRequest(OpClear)
+	r.Prefix = prefix
+	if err := r.check(); err != nil {
+		return 0, BadInput("%w", err)
+	}
+	resp, err := f.ask(ctx, job, r)
+	if err != nil {
+		return 0, fmt.Errorf("job %s: %w", job.State.ID, err)
+	}
+	return collectCleared(job, resp.Answers)
+}

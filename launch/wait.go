@@ -1,0 +1,89 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	appearPoll = 250 * time.Millisecond
+	appearNew  = 5 // jobs looked at while none is there
+	// A script starts the step and then waits, so a job that failed this shortly before is the
+	// one that is waited for.
+	recent = 500 * time.Millisecond
+	// A job that failed within lately, with nothing new for patience, is taken for it as well.
+	lately   = time.Minute
+	patience = 10 * time.Second
+)
+
+// Wait returns when the job that is meant, which may not have begun yet, is ready.
+func (f Finder) Wait(ctx context.Context, timeout time.Duration, p *Progress) (*Job, error) {
+	defer p.End()
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	tick := time.NewTicker(appearPoll)
+	defer tick.Stop()
+	for {
+		job, err := f.latest()
+		if err != nil {
+			return nil, err
+		}
+		live := job != nil && f.alive(job)
+		switch {
+		case live && job.State.Phase == Ready:
+			p.Show(&job.State)
+			return job, nil
+		case live:
+			p.Show(&job.State)
+		case job != nil && job.State.Phase == Failed && failedFor(job.State, began, time.Now()):
+			return nil, job.State.Err()
+		case job != nil && job.State.Phase.Running() && job.State.Started.After(began.Add(-recent)):
+			// Written after it was read, or its daemons were killed.
+			if again, err := job.Dir.ReadState(); err == nil && again != nil && again.Phase == job.State.Phase {
+				return nil, fmt.Errorf("%s", f.describe(job))
+			}
+		default:
+			p.Show(nil)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, f.waited(job, live, timeout, ctx.Err())
+		}
+	}
+}
+
+// failedFor tells whether a failed job is the one that was waited for since began.
+func failedFor(s State, began, now time.Time) bool {
+	return s.Started.After(began.Add(-recent)) ||
+		s.Changed.After(began.Add(-lately)) && now.Sub(began) > patience
+}
+
+// latest is the job that is meant, or the newest one, running or not; nil if there is none.
+func (f Finder) latest() (*Job, error) {
+	if f.ID != "" {
+		return f.read(f.ID)
+	}
+	jobs, err := f.newest(appearNew)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	return jobs[0], nil
+}
+
+func (f Finder) waited(job *Job, live bool, timeout time.Duration, cause error) error {
+	within := fmt.Sprintf("within %v", timeout)
+	if errors.Is(cause, context.Canceled) {
+		within = "until interrupted"
+	}
+	switch {
+	case live:
+		return fmt.Errorf("job %s is %s: not every mount answered %s", job.State.ID, job.State.Phase, within)
+	case job != nil:
+		return f.none(fmt.Sprintf("none appeared %s; the last one: %s", within, f.describe(job)))
+	}
+	return f.none("none appeared " + within)
+}
