@@ -42,6 +42,9 @@ var pseudo = map[string]bool{
 
 func (m mounted) served() bool { return !pseudo[m.fsType] }
 
+// inMemory: the file system lives in this node's memory, so no other node can answer for it.
+func (m mounted) inMemory() bool { return m.fsType == "tmpfs" || m.fsType == "ramfs" }
+
 func newMounts(target string) (*mounts, error) {
 	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

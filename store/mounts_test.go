@@ -75,6 +75,14 @@ func TestMountAppears(t *testing.T) {
 	if after.Dev == root.Dev {
 		t.Error("a mounted file system has its parent's number")
 	}
+	for p, want := range map[string]bool{"/": false, "/other": false, "/with space": true, "/with space/below": true} {
+		if o.Local(p) != want {
+			t.Errorf("Local(%q) = %v", p, !want)
+		}
+	}
+	if newOrigin(t, sub, storetest.Memory(t, store.MinMemory)).Local("/") {
+		t.Error("a target in memory is no node's own: it was chosen to be shared")
+	}
 	again := newOrigin(t, dir, storetest.Memory(t, store.MinMemory))
 	if a, err := again.Stat(ctx, "/with space", none); err != nil || a.Dev != after.Dev {
 		t.Errorf("another daemon numbers it %x (%v), want %x", a.Dev, err, after.Dev)

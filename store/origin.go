@@ -109,6 +109,14 @@ func (o *Origin) Counts() OriginCounts {
 
 var _ Source = (*Origin)(nil)
 
+// Local tells whether path lies on a file system that only this node has: one in memory, other
+// than the one that the view's root is on. Its files must not be asked of another node, which
+// has other files there (/tmp, /run, /dev/shm).
+func (o *Origin) Local(path string) bool {
+	mt := o.mounts.at(path)
+	return mt.inMemory() && mt.id != o.mounts.at("/").id
+}
+
 // enter waits for a slot at the PFS and refuses what is not served. The caller calls leave when
 // the error is nil.
 func (o *Origin) enter(ctx context.Context, op, path string) (mounted, error) {
