@@ -19,13 +19,14 @@ const (
 func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []string) {
 	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
 	daemons := f.daemons(job)
+	var patience time.Duration // with the launcher
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		sent := false
 		for _, p := range daemons {
 			if !p.alive() {
 				continue
 			}
-			sent = true
+			sent, patience = true, launcherBound
 			if err := syscall.Kill(p.PID, sig); err != nil && err != syscall.ESRCH {
 				say("process %d (rank %d): %v", p.PID, p.Rank, err)
 				continue
@@ -43,7 +44,7 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []stri
 	}
 	if launcher, err := job.Dir.readLauncher(); err != nil {
 		say("%v", err)
-	} else if !await(ctx, launcherBound, func() bool { return !launcher.running(f.Host) }) {
+	} else if !await(ctx, patience, func() bool { return !launcher.running(f.Host) }) {
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 			say("sent %s to the launcher, process %d", signalName(sig), launcher.PID)
 			_ = syscall.Kill(launcher.PID, sig)

@@ -26,7 +26,7 @@ func probeFixture(point string) {
 	case "dead":
 		os.Exit(LookExitCode(ErrDead))
 	case "hung":
-		select {}
+		time.Sleep(time.Hour)
 	case "failing":
 		fmt.Fprintln(os.Stderr, "no answer")
 		os.Exit(1)
@@ -57,6 +57,10 @@ func fakeServe(t *testing.T, id string) *exec.Cmd {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	})
+	// Start returns a moment before the kernel shows the arguments.
+	if !await(t.Context(), killBound, func() bool { return serves(cmd.Process.Pid, id, 0) }) {
+		t.Fatal("a process does not look as it should")
+	}
 	return cmd
 }
 

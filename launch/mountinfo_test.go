@@ -33,10 +33,10 @@ func TestParseMountinfo(t *testing.T) {
 		t.Errorf("parsed %q, want %q", got, want)
 	}
 	for point, fstype := range map[string]string{
-		"/":                        "ext4",
-		"/tmp/user/copper-0":       "tmpfs", // lies over the other
+		"/":                         "ext4",
+		"/tmp/user/copper-0":        "tmpfs", // lies over the other
 		"/tmp/with blank\\and\ttab": "fuse.copper",
-		"/tmp/user":                "",
+		"/tmp/user":                 "",
 	} {
 		if got := uppermost(got, point); got != fstype {
 			t.Errorf("%q: type %q, want %q", point, got, fstype)

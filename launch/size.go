@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -12,20 +13,22 @@ import (
 // Size is a number of bytes, written 64MiB, 1.5G or 1048576. K, M, G and T are powers of 1024.
 type Size int64
 
+var sizeForm = regexp.MustCompile(`(?i)^([0-9]+(?:\.[0-9]+)?) ?(?:([KMGT])i?)?B?$`)
+
 // UnmarshalText reads a size.
 func (s *Size) UnmarshalText(text []byte) error {
-	number := strings.TrimSpace(string(text))
-	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "i")
-	unit := 1.0
-	if i := strings.IndexAny(number, "KMGTkmgt"); i >= 0 && i == len(number)-1 {
-		unit = math.Pow(1024, float64(1+strings.Index("KMGT", strings.ToUpper(number[i:]))))
-		number = strings.TrimSpace(number[:i])
-	}
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || n < 0 || n*unit >= math.MaxInt64 || math.IsNaN(n) {
+	parts := sizeForm.FindStringSubmatch(strings.TrimSpace(string(text)))
+	if parts == nil {
 		return fmt.Errorf("%q is not a size such as 64MiB", text)
 	}
-	*s = Size(n * unit)
+	n, err := strconv.ParseFloat(parts[1], 64)
+	if parts[2] != "" {
+		n *= math.Pow(1024, float64(1+strings.Index("KMGT", strings.ToUpper(parts[2]))))
+	}
+	if err != nil || n >= math.MaxInt64 {
+		return fmt.Errorf("%q is too large", text)
+	}
+	*s = Size(n)
 	return nil
 }
 
