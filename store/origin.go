@@ -16,7 +16,7 @@ import (
 
 // OriginOptions are the choices of an [Origin]; the zero value is good.
 type OriginOptions struct {
-	// NegativeLifetime is for how long "not there" may be remembered; 0 means 2 s.
+	// NegativeLifetime is for how long "not there" may be remembered; 0: not at all.
 	NegativeLifetime time.Duration
 	// Concurrency bounds the system calls under way at the PFS; 0 means 64. Each may block an
 	// operating-system thread for as long as the PFS stalls.
@@ -51,8 +51,7 @@ type OriginCounts struct {
 }
 
 const (
-	defaultNegativeLifetime = 2 * time.Second
-	defaultConcurrency      = 64
+	defaultConcurrency = 64
 	// settling is how long a directory must have been quiet for its times to betray a later
 	// change: coarser than any file system's clock, with some skew between clocks.
 	settling = 3 * time.Second
@@ -76,9 +75,6 @@ func NewOrigin(target string, mem *Memory, opts OriginOptions) (*Origin, error) 
 	m, err := newMounts(abs)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("mount table: %w", err), unix.Close(fd))
-	}
-	if opts.NegativeLifetime == 0 {
-		opts.NegativeLifetime = defaultNegativeLifetime
 	}
 	if opts.Concurrency == 0 {
 		opts.Concurrency = defaultConcurrency
