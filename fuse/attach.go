@@ -106,11 +106,7 @@ func attachByHelper(dir string) (int, error) {
 	options := fmt.Sprintf("ro,nosuid,nodev,default_permissions,fsname=%s,subtype=%s,max_read=%d",
 		FSName, strings.TrimPrefix(FSType, "fuse."), maxRequest)
 	if err := runFusermount(theirs, binary, "-o", options, "--", dir); err != nil {
-		reason := ErrMountpoint
-		if _, deviceErr := openDevice(); deviceErr != nil {
-			return -1, deviceErr
-		}
-		return -1, &SetupError{Path: dir, Reason: reason, Cause: err}
+		return -1, &SetupError{Path: dir, Reason: ErrMountpoint, Cause: err}
 	}
 	return receive(pair[0])
 }

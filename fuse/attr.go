@@ -1,7 +1,7 @@
 package fuse
 
 import (
-	"hash/maphash"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +19,6 @@ const lifetime = 365 * 24 * time.Hour
 // neither see a loop where two file systems use the same number nor miss a hard link. The file
 // system that the view's root is on keeps its numbers.
 type inodes struct {
-	seed maphash.Seed
 	root atomic.Pointer[store.Attr] // nil until somebody asked for them
 }
 
@@ -30,7 +29,10 @@ func (i *inodes) shown(dev, ino uint64) uint64 {
 	if root := i.root.Load(); root == nil || root.Dev == dev {
 		return ino
 	}
-	return maphash.Comparable(i.seed, [2]uint64{dev, ino})&(mixed-1) | mixed
+	// The same on every node, as Dev is.
+	hi, lo := bits.Mul64(dev^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+	hi, lo = bits.Mul64(hi^lo^ino, 0xa0761d6478bd642f)
+	return (hi^lo)&(mixed-1) | mixed
 }
 
 // fill writes a as FUSE wants it.

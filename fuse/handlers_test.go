@@ -239,6 +239,21 @@ func TestTimesBeforeTheEpoch(t *testing.T) {
 	}
 }
 
+func TestInodeNumbersDoNotCollide(t *testing.T) {
+	var i inodes
+	i.root.Store(&store.Attr{Dev: 1})
+	seen := map[uint64]bool{}
+	for dev := uint64(1); dev < 20; dev++ {
+		for ino := range uint64(2000) {
+			shown := i.shown(dev, ino)
+			if seen[shown] || shown > 1<<63-1 || (dev == 1) != (shown == ino) {
+				t.Fatalf("%d on %d is shown as %d", ino, dev, shown)
+			}
+			seen[shown] = true
+		}
+	}
+}
+
 func TestSnapshots(t *testing.T) {
 	s := newSnapshots()
 	listing := func(names ...string) *store.Listing {

@@ -50,6 +50,8 @@ func helper(args []string) int {
 		off, _ := strconv.ParseInt(args[3], 10, 64)
 		size, _ := strconv.Atoi(args[4])
 		return report(sameDirect(args[1], args[2], off, size))
+	case "unmixed": // reads a file again and again: always one letter, of which there are as many as stat says
+		return report(unmixed(args[1]))
 	case "mutate":
 		return mutate(args[1])
 	case "names": // reads a directory, waiting for a line on stdin after the first piece
@@ -120,6 +122,34 @@ func sameFiles(got, want string) error {
 		if err := unix.Munmap(mapped); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func unmixed(path string) error {
+	whole := 0
+	for range 300 {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(f)
+		var st unix.Stat_t
+		statErr := unix.Fstat(int(f.Fd()), &st)
+		f.Close()
+		if errnoName(err) == "ESTALE" {
+			continue
+		}
+		if err != nil || statErr != nil {
+			return fmt.Errorf("%w %w", err, statErr)
+		}
+		if len(data) != int(st.Size) || len(data) == 0 || bytes.Count(data, data[:1]) != len(data) {
+			return fmt.Errorf("%d bytes of %d, or of two versions", len(data), st.Size)
+		}
+		whole++
+	}
+	if whole == 0 {
+		return fmt.Errorf("never read it whole")
 	}
 	return nil
 }

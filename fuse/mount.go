@@ -3,7 +3,6 @@ package fuse
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
 	"log"
 	"log/slog"
 	"runtime/debug"
@@ -69,6 +68,9 @@ func New(o Options) (*Mount, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := CheckDevice(); err != nil {
+		return nil, err
+	}
 	fd, err := attach(dir)
 	if err != nil {
 		return nil, err
@@ -97,7 +99,6 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		device:        device,
 		dead:          make(chan struct{}),
 		nodes:         newNodeTable(),
-		inodes:        inodes{seed: maphash.MakeSeed()},
 		snapshots:     newSnapshots(),
 		notifier:      newNotifier(o.Log),
 		statfsSlots:   make(chan struct{}, statfsAtOnce),
