@@ -39,7 +39,8 @@ type daemon struct {
 	origin    *store.Origin
 	overlay   *overlay.Overlay
 	store     *store.Store
-	channel   *launch.Daemon // what control can make of this daemon
+	ahead     *store.Readahead // the kernel's way to store
+	channel   *launch.Daemon   // what control can make of this daemon
 	view      atomic.Pointer[view]
 	control   *launch.Control
 
@@ -171,6 +172,9 @@ func (d *daemon) takeDown() {
 		d.log.Error("the mount was not taken away in order", "error", err) // and the footprint stays, for others to do it
 	} else if d.footprint != nil {
 		d.footprint.Remove()
+	}
+	if d.ahead != nil {
+		d.ahead.Close()
 	}
 	if d.overlay != nil {
 		_ = d.overlay.Close()

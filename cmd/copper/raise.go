@@ -140,7 +140,7 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 		return &launch.InputError{Err: err}
 	}
 	cfg := overlay.Config{Self: roster.Self, Nodes: nodesOf(roster), Secret: roster.Secret,
-		Trees: d.options.Trees, Fanout: d.options.Fanout, Memory: d.memory, Log: d.log,
+		Trees: d.options.Trees, Fanout: d.options.Fanout, Memory: d.memory, Log: d.log, Local: d.origin.Local,
 		OnFirst: func(op string) {
 			d.log.Info(fmt.Sprintf("first successful parent rpc_%s completed after %d us since provider startup",
 				op, time.Since(d.began).Microseconds()))
@@ -182,7 +182,8 @@ func nodesOf(roster *mpiboot.Roster) []overlay.Node {
 
 // show mounts the view.
 func (d *daemon) show() error {
-	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.store, StatFS: d.origin.StatFS, Log: d.log})
+	d.ahead = store.NewReadahead(d.store, d.memory)
+	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.ahead, StatFS: d.origin.StatFS, Log: d.log})
 	if err != nil {
 		return inputIfSetup(err)
 	}
