@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -21,11 +22,12 @@ func (c *cluster) intrude(t testing.TB, as, to int, ch channel) *link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session, err := introduce(conn, &me.secret, me.hello(ch, to))
+	h := me.hello(to, 0, ch)
+	session, err := introduce(conn, &me.secret, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newLink(conn, ch, session, time.Minute, 0)
+	return newLink(conn, h, session, time.Minute, 0)
 }
 
 // TestChildTalksNonsense: a connection on which something else comes than the protocol has is
@@ -80,7 +82,7 @@ func TestMalformedRequestIsRefused(t *testing.T) {
 	l := c.intrude(t, 1, 0, small)
 	defer l.conn.Close()
 	for _, path := range []string{"/../etc/passwd", "", "d/f0", "/d/f0"} {
-		l.out.send(l.header(kindStat, 0, statusOK, 5), statRequest(path, store.Version{}).append(nil), nil, nil)
+		l.out.send(l.header(kindStat, 0, statusOK, 5), statRequest(path, store.Version{}).append(nil), nil)
 		h, err := l.next()
 		if err != nil {
 			t.Fatal(err)
@@ -98,6 +100,37 @@ func TestMalformedRequestIsRefused(t *testing.T) {
 	}
 	if n := len(tree.Counts()); n != 1 {
 		t.Errorf("the PFS was asked for %v", tree.Counts())
+	}
+}
+
+// TestForeignTreeIsRefused: the direction of a connection holds for one tree, so it carries no other's
+// questions.
+func TestForeignTreeIsRefused(t *testing.T) {
+	_, origin := pfs(t, 10)
+	c := start(t, plan{nodes: 2, trees: 2, origin: origin})
+	l := c.intrude(t, 1, 0, small)
+	defer l.conn.Close()
+	seen := map[status]bool{}
+	for i := range 10 {
+		path := fmt.Sprintf("/d/f%d", i)
+		l.out.send(l.header(kindStat, 0, statusOK, 5), statRequest(path, store.Version{}).append(nil), nil)
+		h, err := l.next()
+		if err == nil {
+			_, err = l.payload(h, maxProblem)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := statusOK
+		if c.members[0].forest.Tree(path) != 0 {
+			want = statusMalformed
+		}
+		if seen[want] = true; h.status != want {
+			t.Errorf("%s: %v, want %v", path, h.status, want)
+		}
+	}
+	if len(seen) != 2 {
+		t.Error("the paths are all of one tree")
 	}
 }
 
@@ -150,12 +183,12 @@ func (m *member) impersonate(t *testing.T, c *cluster, rank int, answer func(hea
 			}
 			wg.Go(func() {
 				defer conn.Close()
-				_, session, err := admit(conn, &m.secret, c.members[rank].hello(small, rank), len(m.nodes))
+				h, session, err := admit(conn, &m.secret, rank, m.forest)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				l := newLink(conn, small, session, time.Minute, 0)
+				l := newLink(conn, h, session, time.Minute, 0)
 				for {
 					h, err := l.next()
 					if err != nil {
@@ -166,7 +199,7 @@ func (m *member) impersonate(t *testing.T, c *cluster, rank int, answer func(hea
 					}
 					h.flags = flagReply
 					h, payload := answer(h)
-					l.out.send(h, payload, nil, nil)
+					l.out.send(h, payload, nil)
 				}
 			})
 		}
@@ -202,7 +235,7 @@ func TestChildThatDoesNotReadIsClosed(t *testing.T) {
 		file := store.File{Path: "/big", Version: c.members[0].stat(t, "/big").Version()}
 		l := c.intrude(t, 1, 0, bulk)
 		for i := range file.Chunks() {
-			l.out.send(l.header(kindReadChunk, 0, statusOK, uint64(i)), readChunkRequest(file, i).append(nil), nil, nil)
+			l.out.send(l.header(kindReadChunk, 0, statusOK, uint64(i)), readChunkRequest(file, i).append(nil), nil)
 		}
 		time.Sleep(c.members[0].timing.Write + time.Second)
 		synctest.Wait()
@@ -287,10 +320,10 @@ func FuzzLink(f *testing.F) {
 		for _, ch := range []channel{small, bulk} {
 			near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 			feed(near, words)
-			_ = newAnswerer(newLink(far, ch, 7, time.Minute, 0), o, c.members[0].store, 1).run(t.Context())
+			_ = newAnswerer(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o, c.members[0].store, 1).run(t.Context())
 
 			near, far = virtualPair(endpointAddr("a"), endpointAddr("b"))
-			a := newAsker(newLink(far, ch, 7, time.Minute, 0), o.memory, o.timing)
+			a := newAsker(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o.memory, o.timing)
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				q := readLinkRequest("/d")

@@ -19,7 +19,7 @@ func (a *answerer) answer(ctx context.Context, q request) reply {
 	if err != nil {
 		return excuse(ctx, err)
 	}
-	a.overlay.traffic.answered(a.overlay.treeOf(q), len(r.payload)+q.room)
+	a.overlay.traffic.answered(a.tree, len(r.payload)+q.room)
 	return r
 }
 
@@ -76,8 +76,13 @@ func excuse(ctx context.Context, err error) reply {
 	case errors.As(err, &errno) && sendable(errno):
 		return reply{status: status(errno), payload: appendLease(nil, time.Time{})}
 	}
-	text := []byte(err.Error())
-	return reply{status: statusFailed, payload: text[:min(len(text), maxProblem)]}
+	return reply{status: statusFailed, payload: text(err)}
+}
+
+// text is what a reply says of an error that has no errno.
+func text(err error) []byte {
+	b := []byte(err.Error())
+	return b[:min(len(b), maxProblem)]
 }
 
 func sendable(errno syscall.Errno) bool { return 0 < errno && errno <= syscall.Errno(maxErrno) }

@@ -35,11 +35,11 @@ func (a *answerer) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = a.conn.Close() })
 	defer a.running.Wait()
+	defer a.out.close()
 	defer stop()
 	defer cancel()
 	for {
 		if err := a.receive(ctx); err != nil {
-			_ = a.conn.Close() // what is queued is of no use to a broken link
 			return a.cause(err)
 		}
 	}
@@ -68,8 +68,11 @@ func (a *answerer) receive(ctx context.Context) error {
 		return err
 	}
 	q, err := decodeRequest(h.kind, payload)
+	if err == nil && a.overlay.treeOf(q) != a.tree {
+		err = fmt.Errorf("%q is not of tree %d", q.path, a.tree)
+	}
 	if err != nil {
-		a.send(h, reply{status: statusMalformed, payload: []byte(err.Error())})
+		a.send(h, reply{status: statusMalformed, payload: text(err)})
 		return nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -77,10 +80,16 @@ func (a *answerer) receive(ctx context.Context) error {
 		cancel()
 		return err
 	}
+	if q.kind == kindControl {
+		a.overlay.gathering.begin()
+	}
 	a.running.Go(func() {
 		r := a.answer(ctx, q)
 		a.leave(h.id)
 		a.send(h, r)
+		if q.kind == kindControl {
+			a.overlay.gathering.end()
+		}
 	})
 	return nil
 }
@@ -103,8 +112,9 @@ func (a *answerer) enter(id uint64, cancel context.CancelFunc) error {
 // cancel makes the request of that id end soon, if it is being answered.
 func (a *answerer) cancel(id uint64) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if cancel := a.asked[id]; cancel != nil {
+	cancel := a.asked[id]
+	a.mu.Unlock()
+	if cancel != nil {
 		cancel()
 	}
 }
@@ -121,17 +131,12 @@ func (a *answerer) leave(id uint64) {
 	}
 }
 
-// send sends the reply to a request. Neither data nor a large payload is copied, so they must not
-// change any more; of data the reference goes with it.
+// send sends the reply to a request.
 func (a *answerer) send(to header, r reply) {
 	h := a.header(to.kind, flagReply, r.status, to.id)
-	switch {
-	case r.data != nil:
-		crc := binary.LittleEndian.AppendUint32(make([]byte, 0, chunkHeader), r.crc)
-		a.out.send(h, crc, r.data.Bytes(), r.data)
-	case len(r.payload) > keptBuffer:
-		a.out.send(h, nil, r.payload, nil)
-	default:
-		a.out.send(h, r.payload, nil, nil)
+	if r.data == nil {
+		a.out.send(h, r.payload, nil)
+		return
 	}
+	a.out.send(h, binary.LittleEndian.AppendUint32(make([]byte, 0, chunkHeader), r.crc), r.data)
 }

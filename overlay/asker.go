@@ -90,7 +90,7 @@ func (a *asker) ask(ctx context.Context, q request) (reply, error) {
 		return reply{}, errBroken
 	}
 	payload := q.append(make([]byte, 0, 128))
-	a.out.send(a.header(q.kind, 0, statusOK, id), payload, nil, nil)
+	a.out.send(a.header(q.kind, 0, statusOK, id), payload, nil)
 	select {
 	case <-c.done:
 	case <-ctx.Done():
@@ -127,6 +127,7 @@ func (a *asker) run() {
 	for {
 		if err := a.receive(); err != nil {
 			a.fail(a.cause(err))
+			a.out.close()
 			return
 		}
 	}

@@ -1,12 +1,10 @@
 package overlay
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/copper-hpc/copper/store"
 	"github.com/copper-hpc/copper/store/storetest"
@@ -142,14 +140,7 @@ func (m *member) stat(t testing.TB, path string) store.Attr {
 	return a
 }
 
-// eventually waits for what other goroutines bring about.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for !holds() {
-		if !sleep(ctx, time.Millisecond) {
-			t.Fatalf("never came about: %s", what)
-		}
-	}
+// virtualPair is the two ends of a connection in which nothing takes time.
+func virtualPair(a, b net.Addr) (atA, atB *virtualConn) {
+	return NewVirtual().pair(a, b, nil, nil)
 }

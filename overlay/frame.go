@@ -51,7 +51,7 @@ func decodeHeader(b []byte) header {
 	}
 }
 
-// channel is one of the connections between a node and its parent. Each has its own so that a
+// channel is one of the connections between a node and its parent in a tree: several, so that a
 // stat never waits behind a megabyte, nor a control request behind a file system that hangs.
 type channel uint8
 

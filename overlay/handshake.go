@@ -24,7 +24,7 @@ import (
 // version and refusal keep their places and the first two messages their sizes in every version of
 // the protocol, so that two versions can refuse each other by name.
 //
-//	hello      magic [8], version u16, channel u8, 0 u8, from u32, to u32, fingerprint u64, 0 u32, nonce [32]
+//	hello      magic [8], version u16, channel u8, 0 u8, from u32, to u32, tree u32, fingerprint u64, nonce [32]
 //	challenge  magic [8], version u16, refusal u8, 0 u8, rank u32, nonce [32], proof [32]
 const (
 	magic           = "COPPERHI"
@@ -48,7 +48,8 @@ var errStranger = errors.New("not a Copper daemon")
 type hello struct {
 	version     uint16
 	channel     channel
-	from, to    int
+	from, to    int    // ranks
+	tree        int    // whose requests the connection is for
 	fingerprint uint64 // of the Forest
 }
 
@@ -59,8 +60,8 @@ func (h hello) append(b []byte, nonce []byte) []byte {
 	b = append(b, byte(h.channel), 0)
 	b = le.AppendUint32(b, uint32(h.from))
 	b = le.AppendUint32(b, uint32(h.to))
+	b = le.AppendUint32(b, uint32(h.tree))
 	b = le.AppendUint64(b, h.fingerprint)
-	b = le.AppendUint32(b, 0)
 	return append(b, nonce...)
 }
 
@@ -71,7 +72,7 @@ func decodeHello(b []byte) (hello, error) {
 	d := decoder{rest: b[len(magic):]}
 	h := hello{version: d.u16(), channel: channel(d.u8())}
 	d.u8()
-	h.from, h.to, h.fingerprint = int(d.u32()), int(d.u32()), d.u64()
+	h.from, h.to, h.tree, h.fingerprint = int(d.u32()), int(d.u32()), int(d.u32()), d.u64()
 	return h, nil
 }
 
@@ -84,6 +85,7 @@ const (
 	refusedVersion
 	refusedRoster
 	refusedRank
+	refusedPlace
 )
 
 func (r refusal) String() string {
@@ -94,6 +96,8 @@ func (r refusal) String() string {
 		return "its roster or its trees are others"
 	case refusedRank:
 		return "it has another rank"
+	case refusedPlace:
+		return "it is not above this node in that tree"
 	}
 	return fmt.Sprintf("it refuses for reason %d", uint8(r))
 }
@@ -142,9 +146,9 @@ func introduce(conn io.ReadWriter, secret *[32]byte, me hello) (uint64, error) {
 	return session(secret, greeting, bare), nil
 }
 
-// admit is the listener's part: me is what the hello must say, but for the channel and whom it comes
-// from, which is returned with the session.
-func admit(conn io.ReadWriter, secret *[32]byte, me hello, nodes int) (hello, uint64, error) {
+// admit is the listener's part, as node self of the forest. It returns what the dialler said of
+// itself and the session.
+func admit(conn io.ReadWriter, secret *[32]byte, self int, f *Forest) (hello, uint64, error) {
 	greeting := make([]byte, helloSize)
 	if _, err := io.ReadFull(conn, greeting); err != nil {
 		return hello{}, 0, fmt.Errorf("wait for the hello: %w", err)
@@ -153,12 +157,12 @@ func admit(conn io.ReadWriter, secret *[32]byte, me hello, nodes int) (hello, ui
 	if err != nil {
 		return hello{}, 0, err
 	}
-	if r, err := me.judge(caller, nodes); err != nil {
-		refused := appendChallenge(nil, me.version, r, me.to, make([]byte, nonceSize+proofSize))
+	if r, err := judge(caller, self, f); err != nil {
+		refused := appendChallenge(nil, protocolVersion, r, self, make([]byte, nonceSize+proofSize))
 		_, _ = conn.Write(refused) // a courtesy; the refusal stands without it
 		return caller, 0, err
 	}
-	bare := appendChallenge(nil, me.version, refusedNot, me.to, newNonce())
+	bare := appendChallenge(nil, protocolVersion, refusedNot, self, newNonce())
 	if _, err := conn.Write(append(bare, prove(secret, roleListener, greeting, bare)...)); err != nil {
 		return caller, 0, fmt.Errorf("send the challenge: %w", err)
 	}
@@ -172,17 +176,24 @@ func admit(conn io.ReadWriter, secret *[32]byte, me hello, nodes int) (hello, ui
 	return caller, session(secret, greeting, bare), nil
 }
 
-// judge holds a hello against what this node is.
-func (h hello) judge(caller hello, nodes int) (refusal, error) {
+// judge holds a hello against what node self knows.
+//
+// A connection for questions of a tree must come from below in it. Who asks whom within a tree is
+// thus ordered, and no chain of nodes that wait for one another can close.
+func judge(h hello, self int, f *Forest) (refusal, error) {
 	switch {
-	case caller.version != h.version:
-		return refusedVersion, fmt.Errorf("it speaks protocol version %d, this node %d", caller.version, h.version)
-	case caller.fingerprint != h.fingerprint:
+	case h.version != protocolVersion:
+		return refusedVersion, fmt.Errorf("it speaks protocol version %d, this node %d", h.version, protocolVersion)
+	case h.fingerprint != f.fingerprint:
 		return refusedRoster, errors.New("its roster or its trees are others")
-	case caller.to != h.to:
-		return refusedRank, fmt.Errorf("it wants rank %d", caller.to)
-	case caller.from >= nodes, caller.from == h.to, caller.channel >= channels:
-		return refusedRank, fmt.Errorf("it calls itself rank %d, on channel %d", caller.from, uint8(caller.channel))
+	case h.to != self:
+		return refusedRank, fmt.Errorf("it wants rank %d", h.to)
+	case h.from >= f.nodes, h.from == self:
+		return refusedRank, fmt.Errorf("it calls itself rank %d", h.from)
+	case h.channel >= channels, h.tree >= f.trees:
+		return refusedPlace, fmt.Errorf("it wants channel %d of tree %d", uint8(h.channel), h.tree)
+	case h.channel != control && f.Position(h.tree, h.from) < f.Position(h.tree, self):
+		return refusedPlace, fmt.Errorf("rank %d is above this node in tree %d, and asks", h.from, h.tree)
 	}
 	return refusedNot, nil
 }

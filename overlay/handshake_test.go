@@ -13,13 +13,11 @@ import (
 
 var jobSecret = [32]byte{42}
 
-// dialler and listener are rank 5 calling rank 3, of 8.
-func dialler() hello {
-	return hello{version: protocolVersion, channel: bulk, from: 5, to: 3, fingerprint: 99}
-}
+// In these tests rank 5 calls rank 3, of 8 nodes that have 2 trees. The second one's root is rank 4.
+var shakers, _ = NewForest(roster(8), 2, 0)
 
-func listener() hello {
-	return hello{version: protocolVersion, from: 3, to: 3, fingerprint: 99}
+func dialler() hello {
+	return hello{version: protocolVersion, channel: bulk, from: 5, to: 3, fingerprint: shakers.fingerprint}
 }
 
 // outcome is what the two ends of a handshake came to.
@@ -47,7 +45,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.Conn.Write(p)
 }
 
-func shakeHands(d, l hello, dialSecret, listenSecret [32]byte) outcome {
+func shakeHands(d hello, dialSecret, listenSecret [32]byte) outcome {
 	near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 	wire := &recorder{Conn: near}
 	var o outcome
@@ -55,7 +53,7 @@ func shakeHands(d, l hello, dialSecret, listenSecret [32]byte) outcome {
 	go func() {
 		defer close(done)
 		defer far.Close()
-		o.caller, o.admitted, o.admitErr = admit(far, &listenSecret, l, 8)
+		o.caller, o.admitted, o.admitErr = admit(far, &listenSecret, 3, shakers)
 	}()
 	o.dialled, o.dialErr = introduce(wire, &dialSecret, d)
 	_ = near.Close()
@@ -65,7 +63,7 @@ func shakeHands(d, l hello, dialSecret, listenSecret [32]byte) outcome {
 }
 
 func TestHandshake(t *testing.T) {
-	o := shakeHands(dialler(), listener(), jobSecret, jobSecret)
+	o := shakeHands(dialler(), jobSecret, jobSecret)
 	if o.dialErr != nil || o.admitErr != nil {
 		t.Fatal(o.dialErr, o.admitErr)
 	}
@@ -75,7 +73,7 @@ func TestHandshake(t *testing.T) {
 	if o.dialled != o.admitted {
 		t.Error("the two ends have different sessions")
 	}
-	if again := shakeHands(dialler(), listener(), jobSecret, jobSecret); again.dialled == o.dialled {
+	if again := shakeHands(dialler(), jobSecret, jobSecret); again.dialled == o.dialled {
 		t.Error("two connections have the same session")
 	}
 	if len(o.fromDialler) != helloSize+proofSize || len(o.toDiallers) != challengeSize {
@@ -83,45 +81,61 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
+// TestControlGoesDownToo: only the questions of a tree have a direction.
+func TestControlGoesDownToo(t *testing.T) {
+	d := dialler()
+	d.tree, d.channel = 1, control
+	if o := shakeHands(d, jobSecret, jobSecret); o.dialErr != nil || o.admitErr != nil {
+		t.Error(o.dialErr, o.admitErr)
+	}
+}
+
 func TestHandshakeRefuses(t *testing.T) {
 	other := [32]byte{43}
 	change := func(h hello, change func(*hello)) hello { change(&h); return h }
 	for name, c := range map[string]struct {
-		d, l             hello
-		dsecret, lsecret [32]byte
-		dialler          string // what the error of each end says
-		listener         string
+		hello             hello
+		secret            [32]byte
+		dialler, listener string // what the error of each end says
 	}{
 		"a dialler with another secret": {
-			dialler(), listener(), other, jobSecret,
+			dialler(), other,
 			"doesn't know the job's secret", "wait for the proof",
 		},
 		"another version": {
-			change(dialler(), func(h *hello) { h.version = 7 }), listener(), jobSecret, jobSecret,
+			change(dialler(), func(h *hello) { h.version = 7 }), jobSecret,
 			"protocol version 1, this node 7", "protocol version 7, this node 1",
 		},
 		"a rank that isn't there": {
-			change(dialler(), func(h *hello) { h.to = 4 }), listener(), jobSecret, jobSecret,
+			change(dialler(), func(h *hello) { h.to = 4 }), jobSecret,
 			"another rank", "it wants rank 4",
 		},
 		"a rank beyond the roster": {
-			change(dialler(), func(h *hello) { h.from = 8 }), listener(), jobSecret, jobSecret,
+			change(dialler(), func(h *hello) { h.from = 8 }), jobSecret,
 			"another rank", "calls itself rank 8",
 		},
 		"its own rank": {
-			change(dialler(), func(h *hello) { h.from = 3 }), listener(), jobSecret, jobSecret,
+			change(dialler(), func(h *hello) { h.from = 3 }), jobSecret,
 			"another rank", "calls itself rank 3",
 		},
 		"no such channel": {
-			change(dialler(), func(h *hello) { h.channel = channels }), listener(), jobSecret, jobSecret,
-			"another rank", "on channel 3",
+			change(dialler(), func(h *hello) { h.channel = channels }), jobSecret,
+			"not above", "channel 3 of tree 0",
+		},
+		"no such tree": {
+			change(dialler(), func(h *hello) { h.tree = 2 }), jobSecret,
+			"not above", "channel 1 of tree 2",
+		},
+		"one from above": {
+			change(dialler(), func(h *hello) { h.tree = 1 }), jobSecret,
+			"not above", "rank 5 is above",
 		},
 		"another roster": {
-			change(dialler(), func(h *hello) { h.fingerprint = 1 }), listener(), jobSecret, jobSecret,
+			change(dialler(), func(h *hello) { h.fingerprint = 1 }), jobSecret,
 			"roster", "roster",
 		},
 	} {
-		o := shakeHands(c.d, c.l, c.dsecret, c.lsecret)
+		o := shakeHands(c.hello, c.secret, jobSecret)
 		for end, e := range map[string]struct {
 			err  error
 			want string
@@ -153,7 +167,7 @@ func TestDiallerWantsTheRankItDialled(t *testing.T) {
 
 // TestListenerWantsAProofForThisConnection plays diallers without the secret that use what others said.
 func TestListenerWantsAProofForThisConnection(t *testing.T) {
-	recorded := shakeHands(dialler(), listener(), jobSecret, jobSecret)
+	recorded := shakeHands(dialler(), jobSecret, jobSecret)
 	for name, answer := range map[string]func(challenge []byte) []byte{
 		"replay":     func([]byte) []byte { return recorded.fromDialler[helloSize:] },
 		"reflection": func(challenge []byte) []byte { return challenge[challengeBare:] },
@@ -162,7 +176,7 @@ func TestListenerWantsAProofForThisConnection(t *testing.T) {
 		near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 		refused := make(chan error)
 		go func() {
-			_, _, err := admit(far, &jobSecret, listener(), 8)
+			_, _, err := admit(far, &jobSecret, 3, shakers)
 			refused <- err
 		}()
 		challenge := make([]byte, challengeSize)
@@ -184,7 +198,7 @@ func TestListenerWantsAProofForThisConnection(t *testing.T) {
 
 // TestDiallerWantsAProof plays a listener without the secret.
 func TestDiallerWantsAProof(t *testing.T) {
-	recorded := shakeHands(dialler(), listener(), jobSecret, jobSecret)
+	recorded := shakeHands(dialler(), jobSecret, jobSecret)
 	near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 	_, _ = far.Write(recorded.toDiallers)
 	if _, err := introduce(near, &jobSecret, dialler()); err == nil || !strings.Contains(err.Error(), "secret") {
@@ -208,7 +222,7 @@ func TestDiallerWantsAProof(t *testing.T) {
 func TestStrangersAreSentAway(t *testing.T) {
 	near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 	_, _ = near.Write(bytes.Repeat([]byte("GET / HTTP/1.1\r\n"), 10))
-	if _, _, err := admit(far, &jobSecret, listener(), 8); !errors.Is(err, errStranger) {
+	if _, _, err := admit(far, &jobSecret, 3, shakers); !errors.Is(err, errStranger) {
 		t.Errorf("the listener says %v", err)
 	}
 	if n, _ := far.Read(make([]byte, 1000)); n != 160-helloSize {

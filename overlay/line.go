@@ -5,8 +5,7 @@ import (
 	"sync"
 )
 
-// line is the way to a peer by one of its endpoints and one channel. It is dialled when it is
-// first used, and again when it is used after it broke.
+// line leads to a peer. It is dialled when it is first used, and again when it is used after it broke.
 type line struct {
 	mu   sync.Mutex // never held while dialling
 	last *dialling  // the latest attempt; nil before the first

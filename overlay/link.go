@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// link is an authenticated connection that carries frames. An [asker] holds the child's end of
-// it, an [answerer] the parent's.
+// link is an authenticated connection that carries the frames of one tree and channel. An [asker]
+// holds the child's end of it, an [answerer] the parent's.
 type link struct {
 	conn    net.Conn
+	tree    int
 	channel channel
 	session uint64
 	in      *bufio.Reader
@@ -31,11 +32,13 @@ const (
 	firstRead  = 1 << 20  // bytes; memory for a longer payload is taken as it comes
 )
 
-func newLink(conn net.Conn, c channel, session uint64, writeTimeout, silence time.Duration) *link {
+// newLink takes a connection over after its handshake, in which the dialler said h.
+func newLink(conn net.Conn, h hello, session uint64, writeTimeout, silence time.Duration) *link {
 	l := &link{
-		conn: conn, channel: c, session: session, silence: silence,
+		conn: conn, tree: h.tree, channel: h.channel, session: session, silence: silence,
 		out: writer{conn: conn, timeout: writeTimeout},
 	}
+	l.out.stopped.L = &l.out.mu
 	l.in = bufio.NewReaderSize(arrivals{l}, readBuffer)
 	return l
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,6 +30,9 @@ type Config struct {
 	Transport Transport     // nil: TCP
 	Timing    Timing
 	Log       *slog.Logger // nil: nothing is logged
+
+	// Local, if set, tells whether a path can only be answered by this node itself.
+	Local func(path string) bool
 
 	// OnFirst, if set, is called once: when a parent has answered for the first time, with what it
 	// was asked: lstat, readfile or readdir.
@@ -91,6 +96,7 @@ type Overlay struct {
 	origin    store.Source
 	memory    *store.Memory
 	transport Transport
+	local     func(path string) bool
 	timing    Timing
 	log       *slog.Logger
 
@@ -99,9 +105,10 @@ type Overlay struct {
 	first   func(op string) // calls Config.OnFirst, once
 	handler atomic.Pointer[Handler]
 
-	traffic traffic
+	traffic   traffic
+	gathering gathering // the control requests being put to this node and others
 
-	mu      sync.Mutex
+	mu      sync.Mutex    // may be taken with a line's held, not the other way round
 	peers   map[int]*peer // by rank; those that were ever asked
 	closed  bool
 	running sync.WaitGroup // all goroutines
@@ -135,7 +142,7 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 	}
 	o := &Overlay{
 		self: cfg.Self, nodes: cfg.Nodes, secret: cfg.Secret, forest: forest,
-		origin: origin, memory: cfg.Memory, transport: cfg.Transport,
+		origin: origin, memory: cfg.Memory, transport: cfg.Transport, local: cfg.Local,
 		timing: cfg.Timing.withDefaults(), log: cfg.Log,
 		first:   func(string) {},
 		traffic: traffic{trees: make([]treeTraffic, forest.trees)},
@@ -143,6 +150,9 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 	}
 	if o.transport == nil {
 		o.transport = TCP{}
+	}
+	if o.local == nil {
+		o.local = func(string) bool { return false }
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
@@ -192,7 +202,17 @@ func (o *Overlay) peer(rank int) *peer {
 	return p
 }
 
-// hello is what this node says to a peer when it connects, and wants to hear from one that does.
-func (o *Overlay) hello(c channel, to int) hello {
-	return hello{version: protocolVersion, channel: c, from: o.self, to: to, fingerprint: o.forest.fingerprint}
+// known is the peers that were ever asked.
+func (o *Overlay) known() []*peer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Values(o.peers))
+}
+
+// hello is what this node says to a peer when it connects.
+func (o *Overlay) hello(to, tree int, c channel) hello {
+	return hello{
+		version: protocolVersion, channel: c, from: o.self, to: to,
+		tree: tree, fingerprint: o.forest.fingerprint,
+	}
 }

@@ -5,52 +5,63 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/copper-hpc/copper/store"
 )
 
-// PeerError is a peer's failure to answer. It never reaches an application: somebody else is
+// peerError is a peer's failure to answer. It never reaches an application: somebody else is
 // asked.
-type PeerError struct {
-	Rank int
-	Host string
-	Op   string // what it was asked
-	Err  error
+type peerError struct {
+	rank int
+	host string
+	op   string // what it was asked
+	err  error
 }
 
-func (e *PeerError) Error() string {
-	return fmt.Sprintf("%s of rank %d on %s: %v", e.Op, e.Rank, e.Host, e.Err)
+func (e *peerError) Error() string {
+	return fmt.Sprintf("%s of rank %d on %s: %v", e.op, e.rank, e.host, e.err)
 }
 
-func (e *PeerError) Unwrap() error { return e.Err }
+func (e *peerError) Unwrap() error { return e.err }
 
 // peer is another node as this one sees it: the lines on which it is asked, and whether that is
 // worth trying.
 type peer struct {
 	overlay *Overlay
 	node    Node
-	lines   [][channels]line // by endpoint
 
 	// suspect: it failed to answer, and has not been reached since.
 	suspect atomic.Bool
 	// strikes counts the failures to reach it since it last answered; each makes it wait longer.
 	strikes atomic.Int32
+
+	mu    sync.Mutex
+	lines map[way]*line // those that were ever used
+}
+
+// way is what one line to a peer is for. The trees don't share lines: each has its own bound on
+// the requests in flight, because the requests of one tree must never wait for those of another to
+// be answered. Three trees could make three nodes wait for each other in a circle.
+type way struct {
+	tree    int
+	channel channel
 }
 
 func newPeer(o *Overlay, node Node) *peer {
-	return &peer{overlay: o, node: node, lines: make([][channels]line, len(node.Endpoints))}
+	return &peer{overlay: o, node: node, lines: make(map[way]*line)}
 }
 
-// ask puts a request to the peer. The trees spread over its endpoints. A *PeerError is the peer's
-// failure; any other error is ctx's or the own memory's.
+// ask puts a request to the peer. A *peerError is the peer's failure; any other error is ctx's or
+// the own memory's.
 func (p *peer) ask(ctx context.Context, tree int, q request) (reply, error) {
-	endpoint, channel := tree%len(p.lines), kinds[q.kind].channel
-	r, err := p.try(ctx, endpoint, channel, q)
+	w := way{tree, kinds[q.kind].channel}
+	r, err := p.try(ctx, w, q)
 	if errors.Is(err, errBroken) {
 		// The link was closed before the request was sent: that says nothing of the peer.
-		r, err = p.try(ctx, endpoint, channel, q)
+		r, err = p.try(ctx, w, q)
 	}
 	switch {
 	case err == nil:
@@ -64,23 +75,32 @@ func (p *peer) ask(ctx context.Context, tree int, q request) (reply, error) {
 	return r, p.failure(q, err)
 }
 
-func (p *peer) try(ctx context.Context, endpoint int, c channel, q request) (reply, error) {
-	a, err := p.lines[endpoint][c].get(ctx, p.overlay, func() (*asker, error) {
-		return p.dial(endpoint, c)
-	})
+func (p *peer) try(ctx context.Context, w way, q request) (reply, error) {
+	a, err := p.line(w).get(ctx, p.overlay, func() (*asker, error) { return p.dial(w) })
 	if err != nil {
 		return reply{}, err
 	}
 	return a.ask(ctx, q)
 }
 
-func (p *peer) failure(q request, err error) error {
-	return &PeerError{Rank: p.node.Rank, Host: p.node.Host, Op: kinds[q.kind].name, Err: err}
+func (p *peer) line(w way) *line {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[w]
+	if l == nil {
+		l = new(line)
+		p.lines[w] = l
+	}
+	return l
 }
 
-func (p *peer) dial(endpoint int, c channel) (*asker, error) {
+func (p *peer) failure(q request, err error) error {
+	return &peerError{rank: p.node.Rank, host: p.node.Host, op: kinds[q.kind].name, err: err}
+}
+
+func (p *peer) dial(w way) (*asker, error) {
 	o := p.overlay
-	l, err := p.connect(endpoint, c)
+	l, err := p.connect(w)
 	if err != nil {
 		return nil, err
 	}
@@ -93,35 +113,35 @@ func (p *peer) dial(endpoint int, c channel) (*asker, error) {
 	return a, nil
 }
 
-// connect makes an authenticated connection within [Timing.Dial], by that endpoint of the peer or
-// by the next that answers.
-func (p *peer) connect(endpoint int, c channel) (*link, error) {
+// connect makes an authenticated connection within [Timing.Dial]. The trees spread over the peer's
+// endpoints; where one doesn't answer, the next is tried.
+func (p *peer) connect(w way) (*link, error) {
 	ctx, cancel := context.WithTimeout(p.overlay.ctx, p.overlay.timing.Dial)
 	defer cancel()
+	end, _ := ctx.Deadline()
 	var failures []error
-	for left := len(p.node.Endpoints); left > 0; left-- {
-		l, err := p.connectTo(ctx, p.node.Endpoints[endpoint], c, left)
+	for i, n := 0, len(p.node.Endpoints); i < n; i++ {
+		endpoint := p.node.Endpoints[(w.tree+i)%n]
+		share, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(n-i))
+		l, err := p.connectTo(share, endpoint, w)
+		cancel()
 		if err == nil {
 			return l, nil
 		}
-		failures = append(failures, fmt.Errorf("connect to %s: %w", p.node.Endpoints[endpoint], err))
-		endpoint = (endpoint + 1) % len(p.node.Endpoints)
+		failures = append(failures, fmt.Errorf("connect to %s: %w", endpoint, err))
 	}
 	return nil, errors.Join(failures...)
 }
 
-// connectTo uses at most its share of the time left in ctx, of which shares are wanted.
-func (p *peer) connectTo(ctx context.Context, endpoint string, c channel, shares int) (*link, error) {
+func (p *peer) connectTo(ctx context.Context, endpoint string, w way) (*link, error) {
 	o := p.overlay
-	end, _ := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(shares))
-	defer cancel()
 	conn, err := o.transport.Dial(ctx, endpoint)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	session, err := introduce(conn, &o.secret, o.hello(c, p.node.Rank))
+	me := o.hello(p.node.Rank, w.tree, w.channel)
+	session, err := introduce(conn, &o.secret, me)
 	if !stop() {
 		err = context.Cause(ctx)
 	}
@@ -129,7 +149,7 @@ func (p *peer) connectTo(ctx context.Context, endpoint string, c channel, shares
 		_ = conn.Close()
 		return nil, err
 	}
-	return newLink(conn, c, session, o.timing.Write, 0), nil
+	return newLink(conn, me, session, o.timing.Write, 0), nil
 }
 
 // distrust makes the peer a suspect, and sees to it that it comes back when it can be reached.
@@ -147,7 +167,7 @@ func (p *peer) distrust(err error) {
 func (p *peer) probe() {
 	o := p.overlay
 	for sleep(o.ctx, p.pause()) {
-		l, err := p.connect(0, small)
+		l, err := p.connect(way{controlTree, control})
 		if err != nil {
 			p.strikes.Add(1)
 			o.log.Debug("a suspect is still out of reach", "rank", p.node.Rank, "host", p.node.Host, "err", err)
@@ -183,11 +203,11 @@ func (p *peer) answered() {
 
 // connected tells whether this node has a link to the peer.
 func (p *peer) connected() bool {
-	for i := range p.lines {
-		for c := range p.lines[i] {
-			if p.lines[i][c].open() {
-				return true
-			}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lines {
+		if l.open() {
+			return true
 		}
 	}
 	return false

@@ -20,6 +20,14 @@ type reply struct {
 	crc  uint32
 }
 
+// size is the number of bytes that came.
+func (r reply) size() int {
+	if r.data != nil {
+		return len(r.data.Bytes())
+	}
+	return len(r.payload)
+}
+
 // problem is what a reply says whose status isn't OK. For an errno the payload is the lease on
 // which an absence may be remembered; for a status of the transport it is a text.
 //

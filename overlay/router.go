@@ -62,12 +62,12 @@ func ask[A any](
 ) (A, error) {
 	tree := o.treeOf(q)
 	position := o.forest.Position(tree, o.self)
-	if position == 0 || !cleaned(q.path) {
+	if position == 0 || !cleaned(q.path) || o.local(q.path) {
 		return origin()
 	}
 	for p := range o.upstream(tree, position) {
 		answer, err := askPeer(ctx, o, p, tree, q, decode)
-		var failed *PeerError
+		var failed *peerError
 		if errors.As(err, &failed) {
 			o.log.Debug("asking somebody else", "path", q.path, "err", err)
 			o.traffic.failovers.Add(1)
@@ -79,7 +79,7 @@ func ask[A any](
 	return origin()
 }
 
-// askPeer puts a question to one peer. A *PeerError is its failure to answer.
+// askPeer puts a question to one peer. A *peerError is its failure to answer.
 func askPeer[A any](
 	ctx context.Context, o *Overlay, p *peer, tree int, q request, decode func(reply) (A, error),
 ) (answer A, err error) {
@@ -88,7 +88,7 @@ func askPeer[A any](
 	if err != nil {
 		return answer, err
 	}
-	o.traffic.received(tree, len(r.payload)+q.room)
+	o.traffic.received(tree, r.size())
 	if err := r.problem(q); err != nil {
 		if said := (*store.Error)(nil); !errors.As(err, &said) {
 			return answer, p.failure(q, err) // it is alive, so no suspect

@@ -3,6 +3,7 @@ package overlay
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"time"
 
@@ -47,7 +48,7 @@ func (o *Overlay) Serve(ln net.Listener, src store.Source) error {
 				o.traffic.children.Add(1)
 				err := a.run(o.ctx)
 				o.traffic.children.Add(-1)
-				o.log.Debug("a child has left", "rank", a.child, "channel", a.channel, "err", err)
+				o.log.Debug("a child has left", "rank", a.child, "tree", a.tree, "channel", a.channel, "err", err)
 			}
 		})
 		if !started {
@@ -68,17 +69,21 @@ func (o *Overlay) admit(conn net.Conn, src store.Source) *answerer {
 	var caller hello
 	var session uint64
 	if err == nil {
-		caller, session, err = admit(conn, &o.secret, o.hello(small, o.self), o.forest.nodes)
+		caller, session, err = admit(conn, &o.secret, o.self, o.forest)
 	}
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})
 	}
 	if err != nil {
 		_ = conn.Close()
-		o.log.Warn("refused a connection", "from", conn.RemoteAddr().String(), "err", err)
+		level := slog.LevelWarn
+		if caller == (hello{}) {
+			level = slog.LevelDebug // not one of ours: anybody may look who listens at a port
+		}
+		o.log.Log(o.ctx, level, "refused a connection", "from", conn.RemoteAddr().String(), "err", err)
 		return nil
 	}
-	l := newLink(conn, caller.channel, session, o.timing.Write, o.timing.silence())
+	l := newLink(conn, caller, session, o.timing.Write, o.timing.silence())
 	return newAnswerer(l, o, src, caller.from)
 }
 

@@ -62,9 +62,7 @@ func (o *Overlay) Stats() Stats {
 			Answered: t.answered.Load(), BytesOut: t.out.Load(),
 		}
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, p := range o.peers {
+	for _, p := range o.known() {
 		if p.suspect.Load() {
 			s.Suspects++
 		}

@@ -72,8 +72,8 @@ func (a endpointAddr) String() string { return string(a) }
 
 // splitEndpoint returns port "0" if the endpoint has none.
 func splitEndpoint(endpoint string) (host, port string, err error) {
-	rest, ok := strings.CutPrefix(endpoint, schemeTCP+"://")
-	if !ok && endpoint != schemeTCP {
+	scheme, rest, _ := strings.Cut(endpoint, "://")
+	if scheme != schemeTCP {
 		return "", "", fmt.Errorf("endpoint %q: want tcp://address:port", endpoint)
 	}
 	if host, port, err = net.SplitHostPort(rest); err == nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 const (
@@ -19,10 +20,15 @@ const (
 // Virtual is a [Transport] within one process, for tests and simulation: it uses no file
 // descriptor and waits only in ways that testing/synctest understands. Its endpoints are "mem://name"
 // with any name; Listen at "mem://" takes a new one.
+//
+// It is instantaneous, unless it was made with a [Wire] and is used through its [VirtualHost]s.
 type Virtual struct {
+	wire Wire
+
 	mu        sync.Mutex
 	listeners map[string]*virtualListener
 	named     int
+	hosts     int
 }
 
 // NewVirtual makes an empty network.
@@ -31,7 +37,14 @@ func NewVirtual() *Virtual {
 }
 
 // Listen listens at an endpoint that nobody listens at yet.
-func (v *Virtual) Listen(endpoint string) (net.Listener, error) {
+func (v *Virtual) Listen(endpoint string) (net.Listener, error) { return v.listen(endpoint, nil) }
+
+// Dial connects to an endpoint at which somebody listens.
+func (v *Virtual) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
+	return v.dial(ctx, endpoint, nil)
+}
+
+func (v *Virtual) listen(endpoint string, host *VirtualHost) (net.Listener, error) {
 	if !strings.HasPrefix(endpoint, schemeVirtual+"://") {
 		return nil, fmt.Errorf("endpoint %q: want mem://name", endpoint)
 	}
@@ -45,22 +58,24 @@ func (v *Virtual) Listen(endpoint string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen at %s: %w", endpoint, syscall.EADDRINUSE)
 	}
 	ln := &virtualListener{
-		network: v, addr: endpointAddr(endpoint),
+		network: v, host: host, addr: endpointAddr(endpoint),
 		arriving: make(chan net.Conn, virtualBacklog), closed: make(chan struct{}),
 	}
 	v.listeners[endpoint] = ln
 	return ln, nil
 }
 
-// Dial connects to an endpoint at which somebody listens.
-func (v *Virtual) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
+func (v *Virtual) dial(ctx context.Context, endpoint string, from *VirtualHost) (net.Conn, error) {
 	v.mu.Lock()
 	ln := v.listeners[endpoint]
 	v.mu.Unlock()
 	if ln == nil {
 		return nil, fmt.Errorf("dial %s: %w", endpoint, syscall.ECONNREFUSED)
 	}
-	near, far := virtualPair(endpointAddr(schemeVirtual+"://dialler"), ln.addr)
+	if err := v.reach(ctx, from, ln.host); err != nil {
+		return nil, fmt.Errorf("dial %s: %w", endpoint, err)
+	}
+	near, far := v.pair(endpointAddr(schemeVirtual+"://dialler"), ln.addr, from, ln.host)
 	select {
 	case ln.arriving <- far:
 		return near, nil
@@ -71,8 +86,30 @@ func (v *Virtual) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
 	}
 }
 
+// reach takes the time of a message there and one back.
+func (v *Virtual) reach(ctx context.Context, from, to *VirtualHost) error {
+	for _, host := range []*VirtualHost{from, to} {
+		if err := host.connected(ctx); err != nil {
+			return err
+		}
+	}
+	trip := 2 * (v.wire.Latency + from.extra() + to.extra())
+	if trip == 0 {
+		return nil
+	}
+	timer := time.NewTimer(trip)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 type virtualListener struct {
 	network  *Virtual
+	host     *VirtualHost // nil: of no host in particular
 	addr     endpointAddr
 	arriving chan net.Conn
 	once     sync.Once

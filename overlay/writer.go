@@ -22,7 +22,8 @@ type writer struct {
 	queue   batch // what the next write carries
 	spare   []byte
 	writing bool
-	err     error // why nothing can be written any more
+	stopped sync.Cond // signalled when nobody writes and err is set
+	err     error     // why nothing can be written any more
 }
 
 // batch is frames in their order: small ones back to back in bytes, with the large pieces that
@@ -35,7 +36,7 @@ type batch struct {
 type piece struct {
 	at    int // its place in batch.bytes
 	data  []byte
-	chunk *store.Chunk // whose data it is, released when written; nil for other data
+	chunk *store.Chunk // whose data it is, released when it is written; nil for other data
 }
 
 const (
@@ -43,16 +44,19 @@ const (
 	// reading: the requests that may be in flight, and their replies, are less.
 	maxQueued = 16 << 20
 	maxPieces = 64
-	// keptBuffer is the largest buffer that a writer keeps for its next batch.
+	// maxCopied is the largest piece that is copied between the frames, in bytes.
+	maxCopied = 16 << 10
+	// keptBuffer is the largest buffer that a writer keeps for its next batch, in bytes.
 	keptBuffer = 64 << 10
 )
 
 // send queues a frame and sees to it that it is written, if need be by writing what is queued by
-// now itself. large, which may be nil, follows payload and is not copied; of chunk, nil unless
-// large is its data, the reference passes to the writer. A failure shows on the connection,
-// which is then closed.
-func (w *writer) send(h header, payload, large []byte, chunk *store.Chunk) {
-	if !w.add(h, payload, large, chunk) {
+// now itself. The data of chunk, which may be nil, follows payload; the reference passes to the
+// writer. The payload may go uncopied, so it must not change any more.
+//
+// A failure shows on the connection, which is then closed.
+func (w *writer) send(h header, payload []byte, chunk *store.Chunk) {
+	if !w.add(h, payload, chunk) {
 		return
 	}
 	if w.writeQueue() {
@@ -62,14 +66,13 @@ func (w *writer) send(h header, payload, large []byte, chunk *store.Chunk) {
 
 // post queues a frame and never waits for it to be written.
 func (w *writer) post(h header) {
-	if w.add(h, nil, nil, nil) {
+	if w.add(h, nil, nil) {
 		go w.drain()
 	}
 }
 
 // add tells whether the caller has become the one who writes.
-func (w *writer) add(h header, payload, large []byte, chunk *store.Chunk) bool {
-	h.length = len(payload) + len(large)
+func (w *writer) add(h header, payload []byte, chunk *store.Chunk) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil && (len(w.queue.bytes) > maxQueued || len(w.queue.pieces) > maxPieces) {
@@ -81,17 +84,33 @@ func (w *writer) add(h header, payload, large []byte, chunk *store.Chunk) bool {
 		}
 		return false
 	}
-	w.queue.bytes = append(h.append(w.queue.bytes), payload...)
-	if len(large) > 0 {
-		w.queue.pieces = append(w.queue.pieces, piece{len(w.queue.bytes), large, chunk})
-	} else if chunk != nil {
-		chunk.Release()
-	}
+	w.queue.add(h, payload, chunk)
 	if w.writing {
 		return false
 	}
 	w.writing = true
 	return true
+}
+
+func (b *batch) add(h header, payload []byte, chunk *store.Chunk) {
+	var data []byte
+	if chunk != nil {
+		data = chunk.Bytes()
+	}
+	h.length = len(payload) + len(data)
+	b.bytes = h.append(b.bytes)
+	if len(payload) > maxCopied {
+		b.pieces = append(b.pieces, piece{len(b.bytes), payload, nil})
+	} else {
+		b.bytes = append(b.bytes, payload...)
+	}
+	switch {
+	case len(data) > maxCopied:
+		b.pieces = append(b.pieces, piece{len(b.bytes), data, chunk})
+	case chunk != nil:
+		b.bytes = append(b.bytes, data...)
+		chunk.Release()
+	}
 }
 
 func (w *writer) drain() {
@@ -124,6 +143,7 @@ func (w *writer) writeQueue() bool {
 		return true
 	}
 	w.writing = false
+	w.stopped.Broadcast()
 	return false
 }
 
@@ -162,6 +182,19 @@ func (w *writer) fail(err error) {
 	w.queue.release()
 	w.queue = batch{}
 	_ = w.conn.Close() // it is the write's error that matters
+}
+
+// close ends the writing, if it has not ended by a failure, and returns when nobody writes and all
+// chunks are given back.
+func (w *writer) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		w.fail(net.ErrClosed)
+	}
+	for w.writing {
+		w.stopped.Wait()
+	}
 }
 
 // failure is why the writing ended, or nil.

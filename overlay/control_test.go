@@ -1,0 +1,217 @@
+package overlay
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// handleAll makes every member answer with its rank and the request.
+func (c *cluster) handleAll() {
+	for _, m := range c.members {
+		m.Handle(func(_ context.Context, req []byte) ([]byte, error) {
+			return fmt.Appendf(nil, "%d:%s", m.self, req), nil
+		})
+	}
+}
+
+// checkAnswers wants the answer of every rank but the missing ones, whose error must say so.
+func checkAnswers(t *testing.T, answers []Answer, n int, missing map[int]string) {
+	t.Helper()
+	if len(answers) != n {
+		t.Errorf("%d answers, want %d", len(answers), n)
+	}
+	for rank, a := range answers {
+		if a.Rank != rank {
+			t.Errorf("answer %d is of rank %d", rank, a.Rank)
+		}
+		if want, gone := missing[rank]; gone {
+			if a.Err == "" || !strings.Contains(a.Err, want) {
+				t.Errorf("rank %d: error %q, want %q", rank, a.Err, want)
+			}
+			continue
+		}
+		if want := fmt.Sprintf("%d:hello", rank); string(a.Body) != want || a.Err != "" {
+			t.Errorf("rank %d answers %q, error %q; want %q", rank, a.Body, a.Err, want)
+		}
+	}
+}
+
+func TestGather(t *testing.T) {
+	for _, n := range []int{1, 2, 40} {
+		synctest.Test(t, func(t *testing.T) {
+			_, origin := pfs(t, 0)
+			c := start(t, plan{nodes: n, fanout: 3, origin: origin})
+			c.handleAll()
+			for _, position := range []int{0, n / 2, n - 1} {
+				answers, err := c.at(0, position).Gather(t.Context(), []byte("hello"))
+				if err != nil {
+					t.Error(err)
+				}
+				checkAnswers(t, answers, n, nil)
+			}
+		})
+	}
+}
+
+func TestGatherGoesAroundTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		c := start(t, plan{nodes: 40, fanout: 3, trees: 1, origin: origin})
+		c.handleAll()
+		missing := map[int]string{}
+		for _, position := range []int{0, 1, 39} { // the root, its first child, and a leaf
+			m := c.at(0, position)
+			m.kill()
+			missing[m.self] = "connection refused"
+		}
+		for _, position := range []int{2, 20} {
+			answers, err := c.at(0, position).Gather(t.Context(), []byte("hello"))
+			if err != nil {
+				t.Error(err)
+			}
+			checkAnswers(t, answers, 40, missing)
+		}
+	})
+}
+
+// TestGatherWaitsForNobodyElse: a node whose handler hangs costs its own answer only, wherever it
+// is in the tree.
+func TestGatherWaitsForNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		c := start(t, plan{nodes: 40, fanout: 2, trees: 1, origin: origin})
+		c.handleAll()
+		missing := map[int]string{}
+		for _, position := range []int{0, 1, 5, 39} {
+			m := c.at(0, position)
+			m.Handle(func(ctx context.Context, _ []byte) ([]byte, error) {
+				<-ctx.Done()
+				time.Sleep(time.Second) // it even answers late
+				return nil, ctx.Err()
+			})
+			missing[m.self] = "in time"
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		answers, err := c.at(0, 17).Gather(ctx, []byte("hello"))
+		if err != nil || ctx.Err() != nil {
+			t.Errorf("%v, after the deadline: %v", err, ctx.Err())
+		}
+		checkAnswers(t, answers, 40, missing)
+		time.Sleep(time.Minute) // the late ones end
+	})
+}
+
+func TestGatherIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		c := start(t, plan{nodes: 1, origin: origin})
+		c.members[0].Handle(func(ctx context.Context, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		began := time.Now()
+		answers, err := c.members[0].Gather(t.Context(), []byte("hello"))
+		if took := time.Since(began); took != gatherBound || err != nil {
+			t.Errorf("it takes %v, %v", took, err)
+		}
+		if len(answers) != 1 || answers[0].Err == "" {
+			t.Errorf("answers %+v", answers)
+		}
+		if _, err := c.members[0].Gather(t.Context(), make([]byte, maxControl+1)); err == nil {
+			t.Error("a request that can't be sent is")
+		}
+	})
+}
+
+func TestGatherTellsErrors(t *testing.T) {
+	_, origin := pfs(t, 0)
+	c := start(t, plan{nodes: 3, origin: origin})
+	c.handleAll()
+	c.members[1].Handle(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("out of order") })
+	c.members[2].Handle(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("") })
+	answers, err := c.members[0].Gather(t.Context(), []byte("hello"))
+	if err != nil {
+		t.Error(err)
+	}
+	checkAnswers(t, answers, 3, map[int]string{1: "out of order", 2: "failed"})
+
+	c = start(t, plan{nodes: 2, origin: origin})
+	answers, err = c.members[0].Gather(t.Context(), []byte("hello"))
+	if err != nil {
+		t.Error(err)
+	}
+	checkAnswers(t, answers, 2, map[int]string{0: "doesn't answer", 1: "doesn't answer"})
+}
+
+// TestStopReachesAll: every node leaves because of the request, and no answer is lost.
+func TestStopReachesAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		c := start(t, plan{nodes: 40, fanout: 3, trees: 1, origin: origin})
+		var stopping sync.WaitGroup
+		for _, m := range c.members {
+			m.Handle(func(context.Context, []byte) ([]byte, error) {
+				stopping.Go(func() {
+					if err := m.Drain(t.Context()); err != nil {
+						t.Error(err)
+					}
+					m.kill()
+				})
+				return fmt.Appendf(nil, "%d:hello", m.self), nil
+			})
+		}
+		answers, err := c.at(0, 17).Gather(t.Context(), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		checkAnswers(t, answers, 40, nil)
+		stopping.Wait()
+	})
+}
+
+func TestDrainIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		c := start(t, plan{nodes: 1, origin: origin})
+		m := c.members[0]
+		if err := m.Drain(t.Context()); err != nil {
+			t.Errorf("nothing is under way: %v", err)
+		}
+		m.Handle(func(ctx context.Context, _ []byte) ([]byte, error) {
+			hurry, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			return nil, m.Drain(hurry) // which waits for this very request
+		})
+		answers, err := m.Gather(t.Context(), nil)
+		if err != nil || !strings.Contains(answers[0].Err, "deadline") {
+			t.Errorf("answers %+v, %v", answers, err)
+		}
+	})
+}
+
+// TestLargeControl: bodies larger than any buffer on the way.
+func TestLargeControl(t *testing.T) {
+	_, origin := pfs(t, 0)
+	c := start(t, plan{nodes: 4, fanout: 1, origin: origin})
+	req := bytes.Repeat([]byte("request "), 2<<20)
+	for _, m := range c.members {
+		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req[:len(req)/4], nil })
+	}
+	answers, err := c.at(0, 3).Gather(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range answers {
+		if a.Err != "" || !bytes.Equal(a.Body, req[:len(req)/4]) {
+			t.Errorf("rank %d: %d bytes, error %q", a.Rank, len(a.Body), a.Err)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package overlay
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Place is an endpoint that stays this node's for as long as the place is held, whether somebody
+// listens there or not. While nobody does, callers are refused at once, as they would be if the
+// node did not exist, and ask others: they never wait in the queue of a process that is gone.
+type Place struct {
+	endpoint string
+	fd       int // bound, and never listens
+}
+
+// Reserve takes the endpoint that [TCP.Listen] would listen at.
+func (TCP) Reserve(endpoint string) (*Place, error) {
+	host, port, err := splitEndpoint(endpoint)
+	if err == nil {
+		host, err = localAddress(host)
+	}
+	var addr *net.TCPAddr
+	if err == nil {
+		addr, err = net.ResolveTCPAddr("tcp", net.JoinHostPort(host, port))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+	}
+	fd, err := bind(addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+	}
+	switch b := bound.(type) {
+	case *unix.SockaddrInet4:
+		addr.Port = b.Port
+	case *unix.SockaddrInet6:
+		addr.Port = b.Port
+	}
+	return &Place{endpoint: schemeTCP + "://" + addr.String(), fd: fd}, nil
+}
+
+// bind returns a socket that holds addr. SO_REUSEADDR, which Go's listeners set too, lets one
+// socket listen where others are merely bound; two can't listen.
+func bind(addr *net.TCPAddr) (int, error) {
+	family, sockaddr := unix.AF_INET6, unix.Sockaddr(nil)
+	if ip := addr.IP.To4(); ip != nil {
+		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(ip)}
+	} else {
+		six := &unix.SockaddrInet6{Port: addr.Port, Addr: [16]byte(addr.IP.To16())}
+		if iface, err := net.InterfaceByName(addr.Zone); err == nil {
+			six.ZoneId = uint32(iface.Index)
+		}
+		sockaddr = six
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	if err == nil {
+		err = os.NewSyscallError("bind", unix.Bind(fd, sockaddr))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Endpoint is what others dial.
+func (p *Place) Endpoint() string { return p.endpoint }
+
+// Listen makes a listening socket at the place, for another process to take over by [Adopt].
+func (p *Place) Listen() (*os.File, error) {
+	ln, err := TCP{}.Listen(p.endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	own, ok := ln.(tcpListener).Listener.(*net.TCPListener)
+	if !ok {
+		return nil, errors.New("not a TCP listener")
+	}
+	return own.File()
+}
+
+// Close gives the place up.
+func (p *Place) Close() error { return unix.Close(p.fd) }
+
+// Adopt listens on a socket that [Place.Listen] made, maybe in another process. It takes f over.
+func Adopt(f *os.File) (net.Listener, error) {
+	defer f.Close()
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("take a listening socket over: %w", err)
+	}
+	return tcpListener{ln}, nil
+}
