@@ -42,6 +42,7 @@ type filesystem struct {
 	inodes      inodes
 	snapshots   *snapshots
 	notifier    *notifier
+	pusher      *pusher
 	counters    counters
 	statfsSlots chan struct{}
 }

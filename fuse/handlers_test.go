@@ -30,8 +30,9 @@ func unmounted(src store.Source) *filesystem {
 // forgetful is a kernel that remembers nothing.
 type forgetful struct{}
 
-func (forgetful) EntryNotify(uint64, string) gofuse.Status       { return gofuse.ENOENT }
-func (forgetful) InodeNotify(uint64, int64, int64) gofuse.Status { return gofuse.ENOENT }
+func (forgetful) InodeNotifyStoreCache(uint64, int64, []byte) gofuse.Status { return gofuse.ENOENT }
+func (forgetful) EntryNotify(uint64, string) gofuse.Status                  { return gofuse.ENOENT }
+func (forgetful) InodeNotify(uint64, int64, int64) gofuse.Status            { return gofuse.ENOENT }
 
 func (fs *filesystem) lookup(parent uint64, name string) (gofuse.EntryOut, gofuse.Status) {
 	var out gofuse.EntryOut

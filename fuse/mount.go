@@ -101,6 +101,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		nodes:         newNodeTable(),
 		snapshots:     newSnapshots(),
 		notifier:      newNotifier(o.Log),
+		pusher:        newPusher(),
 		statfsSlots:   make(chan struct{}, statfsAtOnce),
 	}
 	m := &Mount{dir: dir, fs: fs, done: make(chan struct{})}
@@ -149,6 +150,7 @@ func connectionAt(dir string) (int, error) {
 func (m *Mount) run(server *gofuse.Server) {
 	server.Serve()
 	m.giveUp()
+	m.fs.pusher.close()
 	m.fs.notifier.close()
 	syscall.Close(m.fs.device)
 	close(m.done)

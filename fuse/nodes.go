@@ -19,7 +19,11 @@ type node struct {
 	attr store.Attr
 
 	// stale: the content of this version could not be read any more.
-	stale   atomic.Bool
+	stale atomic.Bool
+	// readEnd is where the last READ ended, in bytes; pushed: the content was put into the page
+	// cache, or is being put.
+	readEnd atomic.Int64
+	pushed  atomic.Bool
 	lookups uint64 // references that the kernel holds; guarded by nodeTable.mu
 }
 

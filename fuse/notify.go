@@ -30,6 +30,7 @@ type notifier struct {
 	kernel interface { // set before the first request
 		EntryNotify(parent uint64, name string) gofuse.Status
 		InodeNotify(node uint64, off, length int64) gofuse.Status
+		InodeNotifyStoreCache(node uint64, off int64, data []byte) gofuse.Status
 	}
 
 	mu      sync.Mutex
@@ -193,6 +194,7 @@ func (m *Mount) Changed(path string) {
 func (m *Mount) ChangedAll() {
 	m.dropAbsents()
 	for _, n := range m.fs.nodes.all() {
+		n.pushed.Store(false)
 		lane := uint64(pagesLane)
 		if n.id == gofuse.FUSE_ROOT_ID || n.attr.IsDir() {
 			lane = n.id

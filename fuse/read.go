@@ -51,6 +51,7 @@ func (fs *filesystem) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte
 		return nil, fs.fail(err)
 	}
 	fs.counters.readBytes.Add(uint64(end - off))
+	fs.pushIfJumped(n, off, end)
 	return result, gofuse.OK
 }
 

@@ -57,19 +57,22 @@ type Stats struct {
 	Requests map[string]uint64 `json:"requests"`
 	// ReadBytes is what READ requests were answered with, in bytes.
 	ReadBytes uint64 `json:"read_bytes"`
+	// PushedBytes is what was put into the page cache before the kernel asked, in bytes.
+	PushedBytes uint64 `json:"pushed_bytes"`
 	// Nodes is the number of nodes that the kernel knows now.
 	Nodes int `json:"nodes"`
 }
 
 type counters struct {
-	requests  [operations]atomic.Uint64
-	readBytes atomic.Uint64
+	requests    [operations]atomic.Uint64
+	readBytes   atomic.Uint64
+	pushedBytes atomic.Uint64
 }
 
 func (c *counters) count(op operation) { c.requests[op].Add(1) }
 
 func (c *counters) read() Stats {
-	s := Stats{Requests: make(map[string]uint64), ReadBytes: c.readBytes.Load()}
+	s := Stats{Requests: make(map[string]uint64), ReadBytes: c.readBytes.Load(), PushedBytes: c.pushedBytes.Load()}
 	for op := range operations {
 		if n := c.requests[op].Load(); n > 0 {
 			s.Requests[operationNames[op]] = n
