@@ -21,7 +21,7 @@ var discard = slog.New(slog.DiscardHandler)
 func unmounted(src store.Source) *filesystem {
 	fs := &filesystem{
 		source: src, log: discard, deadline: time.Minute, device: -1, dead: make(chan struct{}),
-		nodes: newNodeTable(), snapshots: newSnapshots(), notifier: newNotifier(discard),
+		nodes: newNodeTable(), snapshots: newSnapshots(), notifier: newNotifier(discard), pusher: newPusher(),
 	}
 	fs.notifier.kernel = forgetful{}
 	return fs
