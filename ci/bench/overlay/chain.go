@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/copper-hpc/copper/overlay"
+	"github.com/copper-hpc/copper/store"
+	"github.com/copper-hpc/copper/store/storetest"
+)
+
+const (
+	budget    = 256 << 20
+	bulkFile  = 64 << 20 // bytes; stays in every store
+	bulkAhead = 8        // chunks in flight
+)
+
+// chain is a job in this process, over TCP, of which the node that is asked is some hops away from
+// the root.
+type chain struct {
+	overlays []*overlay.Overlay
+	serving  sync.WaitGroup
+	leaf     *overlay.Overlay
+	file     store.File
+}
+
+func newChain(hops int) (*chain, error) {
+	size := 1 << hops // a binary tree of 2^hops nodes is hops deep
+	nodes := make([]overlay.Node, size)
+	listeners := make([]net.Listener, size)
+	for i := range nodes {
+		ln, err := overlay.TCP{}.Listen("tcp://127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		listeners[i] = ln
+		nodes[i] = overlay.Node{Rank: i, Host: fmt.Sprint("n", i), Endpoints: []string{ln.Addr().String()}}
+	}
+	c := &chain{}
+	for i, ln := range listeners {
+		mem, err := store.NewMemory(budget)
+		if err != nil {
+			return nil, err
+		}
+		tree := storetest.NewTree(mem)
+		tree.Write("/dir/file", make([]byte, bulkFile))
+		o, err := overlay.New(overlay.Config{Self: i, Nodes: nodes, Trees: 1, Fanout: 2, Memory: mem}, tree)
+		if err != nil {
+			return nil, err
+		}
+		s := store.NewStore(o, mem)
+		c.overlays = append(c.overlays, o)
+		c.serving.Go(func() { _ = o.Serve(ln, s) })
+	}
+	// Ranks are positions, since the hosts sort like them: the last of the first branch is deepest.
+	deepest := 0
+	for size > 1 {
+		deepest++
+		size /= 2
+	}
+	c.leaf = c.overlays[deepest]
+	a, err := c.leaf.Stat(context.Background(), "/dir/file", store.Version{})
+	if err != nil {
+		return nil, err
+	}
+	c.file = store.File{Path: "/dir/file", Version: a.Version()}
+	_, _, err = c.fetch(c.file.Chunks()) // into the stores
+	return c, err
+}
+
+func (c *chain) close() {
+	for _, o := range c.overlays {
+		_ = o.Close()
+	}
+	c.serving.Wait()
+}
+
+func (c *chain) stat() error {
+	_, err := c.leaf.Stat(context.Background(), "/dir/file", store.Version{})
+	return err
+}
+
+// bulk fetches the file again and again; bytes a second, and core-seconds per 10^9 bytes.
+func (c *chain) bulk() (rate, cpuPerGB float64, err error) {
+	return c.fetch(2 << 10)
+}
+
+func (c *chain) fetch(chunks int64) (rate, cpuPerGB float64, err error) {
+	var next atomic.Int64
+	errs := make(chan error)
+	begin, before := time.Now(), cpu()
+	for range bulkAhead {
+		go func() {
+			for {
+				i := next.Add(1) - 1
+				if i >= chunks {
+					errs <- nil
+					return
+				}
+				chunk, err := c.leaf.ReadChunk(context.Background(), c.file, i%c.file.Chunks())
+				if err != nil {
+					errs <- err
+					return
+				}
+				chunk.Release()
+			}
+		}()
+	}
+	for range bulkAhead {
+		err = errors.Join(err, <-errs)
+	}
+	bytes := float64(chunks) * store.ChunkSize
+	return bytes / time.Since(begin).Seconds(), (cpu() - before) / (bytes / 1e9), err
+}
