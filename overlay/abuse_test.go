@@ -3,6 +3,7 @@ package overlay
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"sync"
@@ -311,6 +312,10 @@ func FuzzLink(f *testing.F) {
 	f.Add(append(frame(header{kind: kindReadLink, id: 1}, []byte("/a")), frame(header{kind: kindCancel, id: 1}, nil)...))
 	f.Add(frame(header{kind: kindStat, flags: flagReply, id: 1}, make([]byte, attrSize)))
 	f.Add(frame(header{kind: kindStat, flags: flagReply, id: 1, status: 2}, make([]byte, 8)))
+	for _, form := range []chunkForm{{encoding: store.S2, sum: crc32.Checksum([]byte{1, 2, 3}, crc32.MakeTable(crc32.Castagnoli))}, {}} {
+		f.Add(frame(header{kind: kindReadChunk, flags: flagReply, id: 1}, append(form.append(nil), 1, 2, 3)))
+		f.Add(frame(header{kind: kindReadChunk, flags: flagReply, id: 1}, append(form.append(nil), 1, 2, 3, 4, 5)))
+	}
 	f.Add(bytes.Repeat([]byte{7}, 100))
 	_, origin := pfs(f, 1)
 	c := start(f, plan{nodes: 1, origin: origin})
@@ -332,7 +337,9 @@ func FuzzLink(f *testing.F) {
 				}
 				r, err := a.ask(t.Context(), q)
 				if err == nil && r.data != nil {
-					r.data.Release()
+					if chunk, err := r.chunk(); err == nil {
+						chunk.Release()
+					}
 				}
 				asked.Store(true)
 			})

@@ -19,7 +19,7 @@ func (a *answerer) answer(ctx context.Context, q request) reply {
 	if err != nil {
 		return excuse(ctx, err)
 	}
-	a.overlay.traffic.answered(a.tree, len(r.payload)+q.room)
+	a.overlay.traffic.answered(a.tree, r.size())
 	return r
 }
 
@@ -38,7 +38,8 @@ func (a *answerer) ask(ctx context.Context, q request) (r reply, err error) {
 		r.payload = []byte(target)
 	case kindReadChunk:
 		if r.data, err = a.src.ReadChunk(ctx, q.file(), q.index); err == nil {
-			r.crc = r.data.CRC()
+			r.length = len(r.data.Encoded())
+			r.form = chunkForm{encoding: r.data.Encoding(), crc: r.data.CRC(), sum: r.data.EncodedCRC()}
 		}
 	case kindControl:
 		r.payload = a.overlay.collectFor(ctx, q)

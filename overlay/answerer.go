@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -138,5 +137,5 @@ func (a *answerer) send(to header, r reply) {
 		a.out.send(h, r.payload, nil)
 		return
 	}
-	a.out.send(h, binary.LittleEndian.AppendUint32(make([]byte, 0, chunkHeader), r.crc), r.data)
+	a.out.send(h, r.form.append(make([]byte, 0, chunkHeader)), r.data)
 }

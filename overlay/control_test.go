@@ -197,21 +197,30 @@ func TestDrainIsBounded(t *testing.T) {
 	})
 }
 
-// TestLargeControl: bodies larger than any buffer on the way.
+// TestLargeControl: bodies larger than any buffer on the way, at a pace that has them take longer
+// than any ping is waited for.
 func TestLargeControl(t *testing.T) {
-	_, origin := pfs(t, 0)
-	c := start(t, plan{nodes: 4, fanout: 1, origin: origin})
-	req := bytes.Repeat([]byte("request "), 2<<20)
-	for _, m := range c.members {
-		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req[:len(req)/4], nil })
-	}
-	answers, err := c.at(0, 3).Gather(t.Context(), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range answers {
-		if a.Err != "" || !bytes.Equal(a.Body, req[:len(req)/4]) {
-			t.Errorf("rank %d: %d bytes, error %q", a.Rank, len(a.Body), a.Err)
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		network := &faulty{Transport: NewVirtual()}
+		network.pace.Store(int64(time.Second / 2))
+		c := start(t, plan{nodes: 2, origin: origin, transport: func(int) Transport { return network }})
+		req := bytes.Repeat([]byte("request "), 16*virtualBuffer/8)
+		for _, m := range c.members {
+			m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req[:len(req)/2], nil })
 		}
-	}
+		began := time.Now()
+		answers, err := c.at(0, 1).Gather(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 2*missedPings*time.Second {
+			t.Errorf("it took only %v", took)
+		}
+		for _, a := range answers {
+			if a.Err != "" || !bytes.Equal(a.Body, req[:len(req)/2]) {
+				t.Errorf("rank %d: %d bytes, error %q", a.Rank, len(a.Body), a.Err)
+			}
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/copper-hpc/copper/store"
 )
@@ -13,7 +14,8 @@ import (
 // faulty is a Transport whose accepted connections misbehave when a test wants it.
 type faulty struct {
 	Transport
-	corrupt atomic.Bool // what is written has one bit changed, near its end
+	corrupt atomic.Bool  // what is written has one bit changed, near its end
+	pace    atomic.Int64 // nanoseconds that each read takes
 
 	mu   sync.Mutex
 	thaw chan struct{} // not nil while frozen
@@ -72,6 +74,7 @@ func (c *faultyConn) wait() {
 
 func (c *faultyConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	time.Sleep(time.Duration(c.faults.pace.Load()))
 	c.wait()
 	return n, err
 }

@@ -92,8 +92,8 @@ const (
 	maxName     = 4 << 10
 	maxListing  = 256 << 20
 	maxControl  = 64 << 20
-	maxProblem  = 1 << 10 // what a reply says that isn't OK
-	chunkHeader = 4       // its checksum
+	maxProblem  = 1 << 10   // what a reply says that isn't OK
+	chunkHeader = 1 + 4 + 4 // its form, see chunkForm
 )
 
 // kinds is the table of what the protocol can ask. A request of PFS data is its path and a fixed part.

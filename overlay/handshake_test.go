@@ -104,7 +104,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		},
 		"another version": {
 			change(dialler(), func(h *hello) { h.version = 7 }), jobSecret,
-			"protocol version 1, this node 7", "protocol version 7, this node 1",
+			"protocol version 2, this node 7", "protocol version 7, this node 2",
 		},
 		"a rank that isn't there": {
 			change(dialler(), func(h *hello) { h.to = 4 }), jobSecret,

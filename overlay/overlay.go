@@ -31,6 +31,10 @@ type Config struct {
 	Timing    Timing
 	Log       *slog.Logger // nil: nothing is logged
 
+	// Compression, if set, is told what the links to the children carry. It does its work where the
+	// origin asks it.
+	Compression *Compression
+
 	// Local, if set, tells whether a path can only be answered by this node itself.
 	Local func(path string) bool
 
@@ -89,16 +93,17 @@ func (t Timing) silence() time.Duration { return 2*t.Idle + missedPings*t.Ping }
 // upwards, towards its children the server that [Overlay.Serve] runs.
 type Overlay struct {
 	// constant
-	self      int
-	nodes     []Node
-	secret    [32]byte
-	forest    *Forest
-	origin    store.Source
-	memory    *store.Memory
-	transport Transport
-	local     func(path string) bool
-	timing    Timing
-	log       *slog.Logger
+	self        int
+	nodes       []Node
+	secret      [32]byte
+	forest      *Forest
+	origin      store.Source
+	memory      *store.Memory
+	compression *Compression
+	transport   Transport
+	local       func(path string) bool
+	timing      Timing
+	log         *slog.Logger
 
 	ctx     context.Context // done when the overlay is closed
 	cancel  context.CancelFunc
@@ -143,7 +148,8 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 	o := &Overlay{
 		self: cfg.Self, nodes: cfg.Nodes, secret: cfg.Secret, forest: forest,
 		origin: origin, memory: cfg.Memory, transport: cfg.Transport, local: cfg.Local,
-		timing: cfg.Timing.withDefaults(), log: cfg.Log,
+		compression: cfg.Compression,
+		timing:      cfg.Timing.withDefaults(), log: cfg.Log,
 		first:   func(string) {},
 		traffic: traffic{trees: make([]treeTraffic, forest.trees)},
 		peers:   make(map[int]*peer),

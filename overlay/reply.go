@@ -15,15 +15,47 @@ import (
 type reply struct {
 	status  status
 	payload []byte
-	// data is what a kindReadChunk brought, already in its place; the checksum is not checked yet.
-	data *store.Chunk
-	crc  uint32
+	// data is what a kindReadChunk brought, already in its place, of which it takes the first
+	// length bytes; the checksums are not checked yet.
+	data   *store.Chunk
+	form   chunkForm
+	length int
+}
+
+// chunkForm is what goes before the bytes of a chunk:
+//
+//	encoding u8
+//	crc      u32 of the file's data
+//	sum      u32 of the bytes that follow; where they are the data as it is, crc again
+type chunkForm struct {
+	encoding store.Encoding
+	crc, sum uint32
+}
+
+func (f chunkForm) append(b []byte) []byte {
+	b = append(b, byte(f.encoding))
+	b = binary.LittleEndian.AppendUint32(b, f.crc)
+	return binary.LittleEndian.AppendUint32(b, f.sum)
+}
+
+// decodeForm takes the form of a chunk of which length bytes come where it has room bytes when it is
+// raw. Encoded it is less, or it would have been left as it was.
+func decodeForm(b []byte, length, room int) (chunkForm, error) {
+	d := decoder{rest: b}
+	f := chunkForm{encoding: store.Encoding(d.u8()), crc: d.u32(), sum: d.u32()}
+	switch {
+	case f.encoding >= store.Encodings:
+		return f, fmt.Errorf("a chunk in %s", f.encoding)
+	case f.encoding == store.Raw && length == room, f.encoding != store.Raw && 0 < length && length < room:
+		return f, d.done()
+	}
+	return f, fmt.Errorf("a chunk (%s) of %d bytes, where %d were asked for", f.encoding, length, room)
 }
 
 // size is the number of bytes that came.
 func (r reply) size() int {
 	if r.data != nil {
-		return len(r.data.Bytes())
+		return r.length
 	}
 	return len(r.payload)
 }
@@ -57,9 +89,16 @@ func (r reply) attr() (store.Attr, error) {
 
 func (r reply) target() (string, error) { return string(r.payload), nil }
 
-// chunk hands over the data that came, if it is what left the PFS.
+// chunk hands over the data that came, if it is what left the PFS, or what that was encoded to there.
+// What is encoded is not decoded for it.
 func (r reply) chunk() (*store.Chunk, error) {
-	if !r.data.SealAs(r.crc) {
+	var intact bool
+	if f := r.form; f.encoding == store.Raw {
+		intact = f.sum == f.crc && r.data.SealAs(f.crc)
+	} else {
+		intact = r.data.SealEncoded(f.encoding, r.length, f.crc, f.sum)
+	}
+	if !intact {
 		r.data.Release()
 		return nil, errors.New("the data that came has another checksum")
 	}

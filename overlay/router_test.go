@@ -234,7 +234,7 @@ func TestEveryEndpointLeadsToTheNode(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for rank := range nodes {
-		mem := memory(t)
+		mem := memory(t, func() {})
 		o, err := New(Config{Self: rank, Nodes: nodes, Trees: 2, Memory: mem, Transport: network}, origin(nil))
 		if err != nil {
 			t.Fatal(err)
@@ -287,7 +287,7 @@ func TestClosedOverlayAsksTheOrigin(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	_, origin := pfs(t, 0)
-	good := func() Config { return Config{Nodes: roster(2), Memory: memory(t)} }
+	good := func() Config { return Config{Nodes: roster(2), Memory: memory(t, func() {})} }
 	for name, spoil := range map[string]func(*Config){
 		"no nodes":         func(c *Config) { c.Nodes = nil },
 		"a rank beyond":    func(c *Config) { c.Self = 2 },

@@ -84,6 +84,7 @@ func (o *Overlay) admit(conn net.Conn, src store.Source) *answerer {
 		return nil
 	}
 	l := newLink(conn, caller, session, o.timing.Write, o.timing.silence())
+	l.out.compression = o.compression.measured(conn, caller.channel)
 	return newAnswerer(l, o, src, caller.from)
 }
 

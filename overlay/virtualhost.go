@@ -12,15 +12,15 @@ import (
 // time.
 type Wire struct {
 	// Latency is the time of any message on its way.
-	Latency time.Duration
+	Latency time.Duration `json:"latency_ns"`
 	// Bandwidth is the bytes per second that a host can send, and as many it can receive; 0: no limit.
-	Bandwidth float64
+	Bandwidth float64 `json:"bandwidth"`
 	// Handling is the work that a message is to the host that receives it, which has one message at
 	// a time in hand. A message is what one Write carries.
-	Handling time.Duration
+	Handling time.Duration `json:"handling_ns"`
 	// Hollow is memory whose bytes are all zero and stay so. Data that is written from it is not
 	// copied, only counted: so thousands of nodes can send each other gigabytes in one process.
-	Hollow []byte
+	Hollow []byte `json:"-"`
 }
 
 // passing is the largest message, in bytes, that does not wait its turn behind larger ones: a network

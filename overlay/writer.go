@@ -15,8 +15,9 @@ import (
 // nobody writing writes all that is queued; the others leave theirs to it. So a lone frame goes
 // out at once, and under load one system call carries many.
 type writer struct {
-	conn    net.Conn
-	timeout time.Duration // for one write
+	conn        net.Conn
+	timeout     time.Duration // for one write
+	compression *Compression  // told of what is written; nil if it doesn't want to be
 
 	mu      sync.Mutex
 	queue   batch // what the next write carries
@@ -95,7 +96,7 @@ func (w *writer) add(h header, payload []byte, chunk *store.Chunk) bool {
 func (b *batch) add(h header, payload []byte, chunk *store.Chunk) {
 	var data []byte
 	if chunk != nil {
-		data = chunk.Bytes()
+		data = chunk.Encoded()
 	}
 	h.length = len(payload) + len(data)
 	b.bytes = h.append(b.bytes)
@@ -164,7 +165,11 @@ func (w *writer) write(b batch) error {
 	if from < len(b.bytes) {
 		buffers = append(buffers, b.bytes[from:])
 	}
-	_, err := buffers.WriteTo(w.conn)
+	began := time.Now()
+	n, err := buffers.WriteTo(w.conn)
+	if w.compression != nil && err == nil {
+		w.compression.sent(n, time.Since(began))
+	}
 	return err
 }
 
@@ -195,6 +200,13 @@ func (w *writer) close() {
 	for w.writing {
 		w.stopped.Wait()
 	}
+}
+
+// busy tells whether somebody is writing.
+func (w *writer) busy() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writing
 }
 
 // failure is why the writing ended, or nil.

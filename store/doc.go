@@ -9,6 +9,9 @@
 //	               ├─ store ─ router ───────┤
 //	children ──────┘                        └─ origin ─ PFS
 //
+// Where links are slow, a [Compress] in front of the origin encodes the chunks that shrink; stores
+// keep them and nodes send them like that, until an [Expand] decodes them for the kernel.
+//
 // Everything the Store keeps is charged to one [Memory], a byte budget that evicts and never
 // grows. File data lives in Chunks outside the Go heap.
 //

@@ -3,10 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
-	"hash/crc32"
 	"math/bits"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -30,7 +28,7 @@ const (
 // spans come free whole.
 type Memory struct {
 	limit int64
-	arena []byte // reserved address space of limit bytes; pages are touched as spans are used
+	arena []byte // reserved address space of limit bytes; pages are touched as spans are used. See also [Hollow]
 
 	mu      sync.Mutex
 	free    []int            // indices of spans that no class holds, a stack
@@ -55,22 +53,39 @@ type span struct {
 
 // NewMemory reserves address space for limit bytes; it fails for less than [MinMemory].
 func NewMemory(limit int64) (*Memory, error) {
-	if limit < MinMemory {
-		return nil, fmt.Errorf("memory budget of %d bytes is below the minimum of %d MiB", limit, MinMemory>>20)
+	if err := checkLimit(limit); err != nil {
+		return nil, err
 	}
-	spans := int(limit / spanSize)
-	arena, err := syscall.Mmap(-1, 0, spans*spanSize, syscall.PROT_READ|syscall.PROT_WRITE,
-		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
+	arena, err := mapAnonymous(int(limit / spanSize * spanSize))
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d MiB of address space: %w", limit>>20, err)
 	}
+	return newMemory(limit, arena), nil
+}
+
+func checkLimit(limit int64) error {
+	if limit < MinMemory {
+		return fmt.Errorf("memory budget of %d bytes is below the minimum of %d MiB", limit, MinMemory>>20)
+	}
+	return nil
+}
+
+func mapAnonymous(length int) ([]byte, error) {
+	return syscall.Mmap(-1, 0, length, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
+}
+
+// newMemory makes a Memory of limit bytes whose spans lie in arena; beyond its end they begin at its
+// front again.
+func newMemory(limit int64, arena []byte) *Memory {
+	spans := int(limit / spanSize)
 	m := &Memory{limit: limit, arena: arena, reclaim: func() bool { return false }}
 	m.free = make([]int, spans)
 	for i := range m.free {
 		m.free[i] = spans - 1 - i
 	}
 	m.cold = spans
-	return m, nil
+	return m
 }
 
 // Close gives the address space back. No chunk may be in use.
@@ -99,13 +114,9 @@ func (m *Memory) Chunk(ctx context.Context, n int) (*Chunk, error) {
 	if n < 0 || n > ChunkSize {
 		return nil, fmt.Errorf("chunk of %d bytes: want 0 to %d", n, ChunkSize)
 	}
-	class := 0
-	if n > minBlock {
-		class = bits.Len(uint(n-1) / minBlock)
-	}
 	var timeout <-chan time.Time
 	for {
-		c, freed := m.take(class, n)
+		c, freed := m.take(n)
 		if c != nil {
 			return c, nil
 		}
@@ -127,40 +138,81 @@ func (m *Memory) Chunk(ctx context.Context, n int) (*Chunk, error) {
 	}
 }
 
-// take cuts a block, or returns a channel that is closed when memory comes free.
-func (m *Memory) take(class, n int) (*Chunk, <-chan struct{}) {
+// classOf is the class of the smallest blocks that hold n bytes.
+func classOf(n int) int {
+	if n <= minBlock {
+		return 0
+	}
+	return bits.Len(uint(n-1) / minBlock)
+}
+
+// take returns a chunk, or a channel that is closed when memory comes free.
+func (m *Memory) take(n int) (*Chunk, <-chan struct{}) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var s *span
-	if list := m.classes[class]; len(list) > 0 {
-		s = list[len(list)-1]
-	} else {
-		if len(m.free) == 0 || m.charged+m.held+spanSize > m.limit {
-			if m.waiters == nil {
-				m.waiters = make(chan struct{})
-			}
-			return nil, m.waiters
-		}
-		s = &span{index: m.free[len(m.free)-1], class: class, slot: -1}
-		m.free = m.free[:len(m.free)-1]
-		m.cold = min(m.cold, len(m.free))
-		for b := spanSize/(minBlock<<class) - 1; b >= 0; b-- {
-			s.free = append(s.free, uint16(b))
-		}
-		m.held += spanSize
-		m.peak = max(m.peak, m.charged+m.held)
-		m.list(s)
+	class := classOf(n)
+	s := m.partlyFree(class)
+	if s == nil {
+		s = m.cut(class)
 	}
-	block := int(s.free[len(s.free)-1])
+	if s == nil {
+		if m.waiters == nil {
+			m.waiters = make(chan struct{})
+		}
+		return nil, m.waiters
+	}
+	c := &Chunk{mem: m, span: s, block: m.pop(s)}
+	c.data = m.at(s, c.block, n)
+	c.refs.Store(1)
+	return c, nil
+}
+
+// partlyFree is a span of that class with a free block, or nil.
+func (m *Memory) partlyFree(class int) *span {
+	if list := m.classes[class]; len(list) > 0 {
+		return list[len(list)-1]
+	}
+	return nil
+}
+
+// cut makes a span of free blocks, or returns nil if the budget has none left.
+func (m *Memory) cut(class int) *span {
+	if len(m.free) == 0 || m.charged+m.held+spanSize > m.limit {
+		return nil
+	}
+	s := &span{index: m.free[len(m.free)-1], slot: -1}
+	m.free = m.free[:len(m.free)-1]
+	m.cold = min(m.cold, len(m.free))
+	m.held += spanSize
+	m.peak = max(m.peak, m.charged+m.held)
+	s.divide(class)
+	m.list(s)
+	return s
+}
+
+// divide makes all of s free blocks of that class.
+func (s *span) divide(class int) {
+	s.class, s.free = class, s.free[:0]
+	for b := spanSize/(minBlock<<class) - 1; b >= 0; b-- {
+		s.free = append(s.free, uint16(b))
+	}
+}
+
+// pop takes a free block of a listed span.
+func (m *Memory) pop(s *span) uint16 {
+	block := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
 	s.used++
 	if len(s.free) == 0 {
 		m.unlist(s)
 	}
-	off := s.index*spanSize + block*(minBlock<<class)
-	c := &Chunk{data: m.arena[off : off+n : off+n], mem: m, span: s, block: uint16(block)}
-	c.refs.Store(1)
-	return c, nil
+	return block
+}
+
+// at is the first n bytes of a block.
+func (m *Memory) at(s *span, block uint16, n int) []byte {
+	off := (s.index*spanSize + int(block)*(minBlock<<s.class)) % len(m.arena)
+	return m.arena[off : off+n : off+n]
 }
 
 func (m *Memory) list(s *span) {
@@ -225,48 +277,4 @@ func (m *Memory) uncharge(n int64) {
 	defer m.mu.Unlock()
 	m.charged -= n
 	m.wake()
-}
-
-// Chunk is a piece of file data outside the Go heap, shared by reference count.
-type Chunk struct {
-	data  []byte
-	crc   uint32
-	refs  atomic.Int32
-	mem   *Memory
-	span  *span
-	block uint16
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// Bytes is the chunk's data: writable by whoever filled it until [Chunk.Seal], read-only after,
-// and valid until the reference is released.
-func (c *Chunk) Bytes() []byte { return c.data }
-
-// Seal ends the filling of a chunk by the one who read it from the PFS: its checksum is taken.
-func (c *Chunk) Seal() { c.crc = crc32.Checksum(c.data, castagnoli) }
-
-// SealAs ends the filling of a chunk that came with a checksum, and tells whether it agrees.
-func (c *Chunk) SealAs(crc uint32) bool {
-	c.crc = crc
-	return c.Intact()
-}
-
-// CRC is the chunk's CRC-32C (Castagnoli), as taken where it was read from the PFS.
-func (c *Chunk) CRC() uint32 { return c.crc }
-
-// Intact tells whether the data still has the checksum that it was sealed with.
-func (c *Chunk) Intact() bool { return crc32.Checksum(c.data, castagnoli) == c.crc }
-
-// Retain adds a reference; the caller must hold one.
-func (c *Chunk) Retain() { c.refs.Add(1) }
-
-// Release gives one reference back; the last one frees the memory.
-func (c *Chunk) Release() {
-	switch n := c.refs.Add(-1); {
-	case n == 0:
-		c.mem.give(c.span, c.block)
-	case n < 0:
-		panic("store: chunk released more often than retained")
-	}
 }

@@ -103,6 +103,10 @@ func buildTree(t *testing.T, dir string) {
 	for _, size := range []int{0, 1, 4095, 4096, 4097, store.ChunkSize - 1, store.ChunkSize, store.ChunkSize + 1, 3*store.ChunkSize + 12345} {
 		write(fmt.Sprintf("lib/size%d", size), size, 0o644)
 	}
+	for _, size := range []int{20_000, store.ChunkSize, 2*store.ChunkSize + 12345} { // that shrinks
+		text := bytes.Repeat([]byte("import numpy as np\n"), size/19+1)[:size]
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("lib/text%d", size)), text, 0o644))
+	}
 	for i := range 500 {
 		write(fmt.Sprintf("many/file%03d", i), i, 0o644)
 	}
