@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -71,8 +73,14 @@ func checkLimit(limit int64) error {
 }
 
 func mapAnonymous(length int) ([]byte, error) {
-	return syscall.Mmap(-1, 0, length, syscall.PROT_READ|syscall.PROT_WRITE,
+	arena, err := syscall.Mmap(-1, 0, length, syscall.PROT_READ|syscall.PROT_WRITE,
 		syscall.MAP_ANON|syscall.MAP_PRIVATE|syscall.MAP_NORESERVE)
+	if err == nil {
+		// Two neighbouring spans then cost one page fault instead of 512. Where there are no huge
+		// pages, all works as well.
+		_ = syscall.Madvise(arena, unix.MADV_HUGEPAGE)
+	}
+	return arena, err
 }
 
 // newMemory makes a Memory of limit bytes whose spans lie in arena; beyond its end they begin at its
