@@ -381,7 +381,8 @@ func TestUpstreamGoesUp(t *testing.T) {
 		tree := rapid.IntRange(0, o.forest.Trees()-1).Draw(t, "tree")
 		position := o.forest.Position(tree, self)
 		var asked []int
-		for p := range o.upstream(tree, position) {
+		s := rapid.SampledFrom([]shape{o.forest.shape, o.forest.bulk}).Draw(t, "shape")
+		for p := range o.upstream(tree, position, s) {
 			at := o.forest.Position(tree, p.node.Rank)
 			if at >= position || slices.Contains(asked, at) || p.suspect.Load() {
 				t.Fatalf("position %d asks %d after %v", position, at, asked)
@@ -389,7 +390,7 @@ func TestUpstreamGoesUp(t *testing.T) {
 			asked = append(asked, at)
 			p.suspect.Store(fails[at])
 		}
-		for _, above := range o.forest.ancestors(position) {
+		for _, above := range s.ancestors(position) {
 			if p := o.peer(o.forest.Rank(tree, above)); !p.suspect.Load() && !slices.Contains(asked, above) {
 				t.Fatalf("position %d has the live ancestor %d and asks only %v", position, above, asked)
 			}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/copper-hpc/copper/store"
 )
 
 // roster makes n nodes x0, x1, … that listen at "mem://x0" and so on.
@@ -81,6 +83,10 @@ func TestForest(t *testing.T) {
 				if ok && f.Position(tree, parent) >= f.Position(tree, rank) {
 					t.Fatalf("tree %d: parent %d does not come before %d", tree, parent, rank)
 				}
+				bulk, bulkOK := f.BulkParent(tree, rank)
+				if bulkOK != ok || ok && f.Position(tree, bulk) >= f.Position(tree, rank) {
+					t.Fatalf("tree %d: bulk parent %d (%v) does not come before %d", tree, bulk, bulkOK, rank)
+				}
 			}
 		}
 		if len(roots) != f.Trees() {
@@ -154,5 +160,57 @@ func TestPathsSpread(t *testing.T) {
 	}
 	if least, most := slices.Min(paths), slices.Max(paths); least < each*8/10 || most > each*12/10 {
 		t.Errorf("of %d paths per tree on average, trees have %d to %d", each, least, most)
+	}
+}
+
+// TestForwardingIsShared: with as much bulk data in every tree, no node sends more than twice what it
+// gets, and with many trees none sends much more than the others.
+func TestForwardingIsShared(t *testing.T) {
+	for _, n := range []int{9, 32, 64, 100, 585, 1024, 4096, 8300, 10624} {
+		f := mustForest(t, roster(n), 0, 0)
+		most := 0
+		for rank := range n {
+			children := 0
+			for tree := range f.Trees() {
+				children += len(f.bulk.children(f.Position(tree, rank)))
+			}
+			most = max(most, children)
+		}
+		limit := 2.0
+		if f.Trees() == maxTrees {
+			limit = 1.5
+		}
+		if ratio := float64(most) / float64(f.Trees()); ratio > limit {
+			t.Errorf("%d nodes in %d trees: one sends %.2f times what it gets", n, f.Trees(), ratio)
+		}
+	}
+}
+
+// TestBulkGoesTheNarrowWay asks a leaf for a chunk of either kind and looks who forwarded it.
+func TestBulkGoesTheNarrowWay(t *testing.T) {
+	tree, origin := pfs(t, 0)
+	tree.Write("/small", make([]byte, bulkLength-1))
+	tree.Write("/large", make([]byte, bulkLength))
+	c := start(t, plan{nodes: 8, trees: 1, origin: origin})
+	f := c.members[0].forest
+	leaf := c.at(0, 7)
+	for path, parent := range map[string]func(tree, rank int) (int, bool){"/small": f.Parent, "/large": f.BulkParent} {
+		attr := leaf.stat(t, path)
+		chunk, err := leaf.ReadChunk(t.Context(), store.File{Path: path, Version: attr.Version()}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chunk.Release()
+		rank, _ := parent(0, leaf.self)
+		forwarder := c.members[rank]
+		if got := forwarder.Stats().Trees[0].BytesOut; got < bulkLength-1 || got > 3*bulkLength/2 {
+			t.Errorf("%s: the parent, rank %d, sent %d bytes", path, rank, got)
+		}
+	}
+	if a, _ := f.Parent(0, leaf.self); a != f.Rank(0, 0) {
+		t.Errorf("the parent is rank %d, not the root", a)
+	}
+	if b, _ := f.BulkParent(0, leaf.self); b == f.Rank(0, 0) {
+		t.Error("the bulk parent is the root, too")
 	}
 }

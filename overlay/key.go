@@ -2,8 +2,9 @@ package overlay
 
 import "github.com/copper-hpc/copper/store"
 
-// stripeChunks is the number of chunks of a file that one tree carries in a row: 64 MiB.
-const stripeChunks = (64 << 20) / store.ChunkSize
+// stripeChunks is the number of chunks of a file that one tree carries in a row: 16 MiB. The smaller,
+// the more trees share the forwarding of one file, and the more of their roots open it.
+const stripeChunks = (16 << 20) / store.ChunkSize
 
 // Tree is the tree that answers for a path: its attributes, its listing if it is a directory, its
 // target if it is a link, and the first stripe of its data if it is a file.

@@ -51,7 +51,8 @@ func (TCP) Reserve(endpoint string) (*Place, error) {
 // bind returns a socket that holds addr. SO_REUSEADDR, which Go's listeners set too, lets one
 // socket listen where others are merely bound; two can't listen.
 func bind(addr *net.TCPAddr) (int, error) {
-	family, sockaddr := unix.AF_INET6, unix.Sockaddr(nil)
+	family := unix.AF_INET6
+	var sockaddr unix.Sockaddr
 	if ip := addr.IP.To4(); ip != nil {
 		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(ip)}
 	} else {

@@ -65,7 +65,7 @@ func ask[A any](
 	if position == 0 || !cleaned(q.path) || o.local(q.path) {
 		return origin()
 	}
-	for p := range o.upstream(tree, position) {
+	for p := range o.upstream(tree, position, o.forest.shapeFor(q)) {
 		answer, err := askPeer(ctx, o, p, tree, q, decode)
 		var failed *peerError
 		if errors.As(err, &failed) {
@@ -112,15 +112,15 @@ func (o *Overlay) heard(p *peer, q request) {
 	}
 }
 
-// upstream is whom to ask, one after the other, from a position of a tree: the live ancestors,
+// upstream is whom to ask, one after the other, from a position of a tree of that shape: the live ancestors,
 // nearest first. If all of them are dead, some other node must act as the root, lest every orphan
 // read the PFS: the first live one in the tree's order, or this node if none is before it.
 //
 // All of them have a smaller position, so a question can't run in circles. Who is live is looked
 // up as the walk gets there.
-func (o *Overlay) upstream(tree, position int) iter.Seq[*peer] {
+func (o *Overlay) upstream(tree, position int, s shape) iter.Seq[*peer] {
 	return func(yield func(*peer) bool) {
-		ancestors := o.forest.ancestors(position)
+		ancestors := s.ancestors(position)
 		live := false
 		for _, above := range ancestors {
 			p := o.peer(o.forest.Rank(tree, above))

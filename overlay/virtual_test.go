@@ -160,10 +160,10 @@ func TestVirtualCutAndHeal(t *testing.T) {
 			t.Error("a host that is cut off has connected")
 		}
 		_ = b.SetReadDeadline(time.Time{})
-		time.Sleep(begin.Add(time.Minute).Sub(time.Now()))
+		time.Sleep(time.Until(begin.Add(time.Minute)))
 		hostB.Heal()
 		want(t, "what was held", arrive(t, b, 5, begin), time.Minute+time.Millisecond)
-		if _, err := b.Read(make([]byte, 5)); err != io.EOF {
+		if _, err := b.Read(make([]byte, 5)); !errors.Is(err, io.EOF) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
@@ -178,7 +178,7 @@ func TestVirtualKill(t *testing.T) {
 		}
 		defer ln.Close()
 		hostB.Kill()
-		if _, err := a.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("reading from a dead host: %v", err)
 		}
 		if _, err := a.Write([]byte{1}); !errors.Is(err, syscall.EPIPE) {

@@ -191,7 +191,7 @@ func (h *VirtualHost) enter(c *virtualConn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.dead {
-		go c.Close()
+		go func() { _ = c.Close() }() // it wants the host's lock
 		return
 	}
 	h.conns[c] = struct{}{}

@@ -14,13 +14,16 @@ import (
 
 // cli is all subcommands.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Be one node's daemon: what mpiexec or srun starts once per node."`
-	Launch  launchCmd  `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
-	Wait    waitCmd    `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
-	Status  statusCmd  `cmd:"" help:"Show what the daemons have done so far."`
-	Stop    stopCmd    `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
-	Clear   clearCmd   `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
-	Version versionCmd `cmd:"" help:"Print the version and the MPI that this binary was built with."`
+	Serve    serveCmd    `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
+	Launch   launchCmd   `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
+	Wait     waitCmd     `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
+	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
+	Stop     stopCmd     `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
+	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
+	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
+	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
+
+	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
 }

@@ -59,7 +59,7 @@ func (a Access) check() error {
 		return fmt.Errorf("size=%d: want 0 to 2^60", a.Size)
 	case a.Names < 0 || a.Names > maxNames:
 		return fmt.Errorf("names=%d: want 0 to 2^30", a.Names)
-	case a.Op == ReadData && !(0 <= a.From && a.From < a.To && a.To <= a.Size):
+	case a.Op == ReadData && (a.From < 0 || a.From >= a.To || a.To > a.Size):
 		return fmt.Errorf("from=%d to=%d: want a range within the file's %d bytes", a.From, a.To, a.Size)
 	}
 	return nil
