@@ -12,8 +12,12 @@ import (
 	"time"
 )
 
-// errNoDaemon says that no daemon of the job answers on this node.
-var errNoDaemon = errors.New("no daemon of it answers on this node")
+var (
+	// errNoDaemon says that no daemon of the job answers on this node.
+	errNoDaemon = errors.New("no daemon of it answers on this node")
+	// errNoAnswer says that a daemon ended while it was asked.
+	errNoAnswer = errors.New("the daemon ended without an answer")
+)
 
 // Ask sends r to the first daemon of job id on this node that answers. All requests can be repeated,
 // so one that failed half-way may be sent to the next daemon.
@@ -68,7 +72,11 @@ func exchange(ctx context.Context, conn *net.UnixConn, r Request) (*Response, er
 	if err := conn.CloseWrite(); err != nil {
 		return nil, err
 	}
-	if b, err = io.ReadAll(io.LimitReader(conn, maxResponse+1)); err != nil {
+	b, err = io.ReadAll(io.LimitReader(conn, maxResponse+1))
+	if errors.Is(err, syscall.ECONNRESET) || err == nil && len(b) == 0 {
+		return nil, errNoAnswer
+	}
+	if err != nil {
 		return nil, err
 	}
 	if len(b) > maxResponse {

@@ -23,16 +23,10 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []stri
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		sent := false
 		for _, p := range daemons {
-			if !p.alive() {
-				continue
+			for _, line := range p.signal(sig) {
+				sent, patience = true, launcherBound
+				report = append(report, line)
 			}
-			sent, patience = true, launcherBound
-			if err := syscall.Kill(p.PID, sig); err != nil && err != syscall.ESRCH {
-				say("process %d (rank %d): %v", p.PID, p.Rank, err)
-				continue
-			}
-			_ = syscall.Kill(p.PID, syscall.SIGCONT) // a stopped process ends only when it goes on
-			say("sent %s to process %d (rank %d)", signalName(sig), p.PID, p.Rank)
 		}
 		bound := termBound
 		if sig == syscall.SIGKILL {
@@ -54,6 +48,25 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []stri
 		}
 	}
 	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
+}
+
+// signal sends sig to the supervisor, which passes on what asks for an orderly end and would start
+// again a daemon that is killed without it, or to what runs of the rank without one. It returns a line
+// for each process.
+func (f *Footprint) signal(sig syscall.Signal) (report []string) {
+	pids := f.processes()
+	if sig != syscall.SIGKILL && len(pids) > 0 {
+		pids = pids[:1]
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && err != syscall.ESRCH {
+			report = append(report, fmt.Sprintf("process %d (rank %d): %v", pid, f.Rank, err))
+			continue
+		}
+		_ = syscall.Kill(pid, syscall.SIGCONT) // a stopped process ends only when it goes on
+		report = append(report, fmt.Sprintf("sent %s to process %d (rank %d)", signalName(sig), pid, f.Rank))
+	}
+	return report
 }
 
 func signalName(s syscall.Signal) string {

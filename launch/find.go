@@ -160,6 +160,9 @@ func (f Finder) describe(job *Job) string {
 	case Failed:
 		return fmt.Sprintf("job %s failed at %s: %s", s.ID, when, s.Error)
 	default:
+		if job.Dir.Stopping() { // but rank 0 was not there any more to write it
+			return fmt.Sprintf("job %s was stopped", s.ID)
+		}
 		return fmt.Sprintf("job %s was %s at %s, but its daemons are gone", s.ID, s.Phase, when)
 	}
 }

@@ -13,16 +13,20 @@ import (
 	"syscall"
 )
 
-// Footprint is what a daemon leaves on its node if it is killed: it writes it down, beside its
-// control socket, before it makes a directory or a mount, and takes it back at its orderly end.
+// Footprint is what a rank leaves on its node if it is killed: its supervisor writes it down, beside
+// the daemon's control socket, before it makes a directory or the daemon a mount, and takes it back at
+// its orderly end.
 type Footprint struct {
-	Job   string   `json:"job"`
-	Rank  int      `json:"rank"`
-	PID   int      `json:"pid"`
-	Born  uint64   `json:"born"` // see process
-	Dir   JobDir   `json:"dir"`
-	Mount string   `json:"mount"`
-	Made  []string `json:"made"` // directories that the daemon created, outermost first
+	Job  string `json:"job"`
+	Rank int    `json:"rank"`
+	PID  int    `json:"pid"`  // of the supervisor
+	Born uint64 `json:"born"` // see process
+	// The daemon's, which change when it is started again; 0 before there is one.
+	DaemonPID  int      `json:"daemon_pid"`
+	DaemonBorn uint64   `json:"daemon_born"`
+	Dir        JobDir   `json:"dir"`
+	Mount      string   `json:"mount"`
+	Made       []string `json:"made"` // directories that were created for it, outermost first
 
 	path string // of the file that holds it
 }
@@ -58,6 +62,38 @@ func (f *Footprint) Write(bases []string) error {
 	}
 	return fmt.Errorf("control directory: %w", failed)
 }
+
+// ReadFootprint reads what another process has written, at the path of [Footprint.Path].
+func ReadFootprint(path string) (*Footprint, error) {
+	f := &Footprint{path: path}
+	if ok, err := readJSON(path, maxFootprint, f); err != nil || !ok {
+		return nil, errors.Join(fmt.Errorf("there is no footprint at %s", path), err)
+	}
+	return f, nil
+}
+
+// NoteDaemon writes down that process pid is the daemon now.
+func (f *Footprint) NoteDaemon(pid int) error {
+	f.DaemonPID, f.DaemonBorn = pid, 0
+	if p := readProcess(pid); p != nil {
+		f.DaemonBorn = p.born
+	}
+	return locked(filepath.Dir(f.ControlDir()), func() error {
+		now, err := ReadFootprint(f.path) // another rank may have left its directories to this one
+		if err != nil {
+			return err
+		}
+		now.DaemonPID, now.DaemonBorn = f.DaemonPID, f.DaemonBorn
+		b, err := json.Marshal(now)
+		if err != nil {
+			return err
+		}
+		return writeFile(f.path, append(b, '\n'))
+	})
+}
+
+// Path is the file that holds it.
+func (f *Footprint) Path() string { return f.path }
 
 // ControlDir is the job's control directory, where the footprint lies.
 func (f *Footprint) ControlDir() string { return filepath.Dir(f.path) }
@@ -103,7 +139,18 @@ func (f *Footprint) removeMade() {
 	}
 }
 
-func (f *Footprint) alive() bool { return serves(f.PID, f.Job, f.Born) }
+func (f *Footprint) alive() bool { return len(f.processes()) > 0 }
+
+// processes are those of supervisor and daemon that run, the supervisor first.
+func (f *Footprint) processes() (pids []int) {
+	if serves(f.PID, f.Job, f.Born) {
+		pids = append(pids, f.PID)
+	}
+	if f.DaemonPID != 0 && serves(f.DaemonPID, f.Job, f.DaemonBorn) {
+		pids = append(pids, f.DaemonPID)
+	}
+	return pids
+}
 
 // footprints are those of job id on this node, of all jobs for "".
 func footprints(bases []string, id string) []*Footprint {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -51,6 +52,48 @@ func TestFootprintRemove(t *testing.T) {
 	gone(t, user, base)
 	if _, err := os.Stat(dir); err != nil {
 		t.Errorf("a directory that nobody made was removed: %v", err)
+	}
+}
+
+// TestFootprintOfADaemon: a rank lives as long as its supervisor or its daemon does, and what another
+// rank left to it is not lost when the daemon changes.
+func TestFootprintOfADaemon(t *testing.T) {
+	base := filepath.Join(shortDir(t), "c")
+	user := filepath.Join(t.TempDir(), "user")
+	supervisor, daemon := fakeServe(t, "7"), fakeServe(t, "7")
+	first := footprintOf(t, []string{base}, "7", 0, 1, filepath.Join(user, "copper-0"))
+	f := footprintOf(t, []string{base}, "7", 1, supervisor.Process.Pid, filepath.Join(user, "copper-1"))
+	first.Remove() // user is now the second one's to remove
+	if err := f.NoteDaemon(daemon.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadFootprint(f.Path())
+	if err != nil || !slices.Contains(got.Made, user) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	both := []int{supervisor.Process.Pid, daemon.Process.Pid}
+	if pids := got.processes(); !slices.Equal(pids, both) {
+		t.Errorf("processes %v, want %v", pids, both)
+	}
+	end := func(cmd *exec.Cmd) {
+		_ = cmd.Process.Kill()
+		if !await(t.Context(), killBound, func() bool { return readProcess(cmd.Process.Pid) == nil }) {
+			t.Fatal("it does not end")
+		}
+	}
+	if end(supervisor); !got.alive() || !slices.Equal(got.processes(), both[1:]) {
+		t.Errorf("without a supervisor: %v", got.processes())
+	}
+	if end(daemon); got.alive() {
+		t.Errorf("without both: %v", got.processes())
+	}
+	got.Remove()
+	gone(t, user, base)
+	if _, err := ReadFootprint(f.Path()); err == nil {
+		t.Error("a footprint that was removed is read")
+	}
+	if err := f.NoteDaemon(daemon.Process.Pid); err == nil {
+		t.Error("a footprint that was removed is written")
 	}
 }
 

@@ -34,6 +34,7 @@ func (d JobDir) RankLog(host string, pid int) string {
 }
 
 func (d JobDir) stateFile() string    { return filepath.Join(string(d), "job.json") }
+func (d JobDir) stopFile() string     { return filepath.Join(string(d), "stop") }
 func (d JobDir) launcherFile() string { return filepath.Join(string(d), "launcher.json") }
 
 // Make creates the directory with its logs.
@@ -42,6 +43,24 @@ func (d JobDir) Make() error {
 		return BadInput("directory for the job's outputs: %w", err)
 	}
 	return nil
+}
+
+// Stopping tells whether `copper stop` was called for the job.
+func (d JobDir) Stopping() bool {
+	_, err := os.Lstat(d.stopFile())
+	return err == nil
+}
+
+// noteStop is for those who can't be told: whose daemon is being started again just now.
+func (d JobDir) noteStop() error { return writeFile(d.stopFile(), nil) }
+
+// ForgetStop makes the directory that of a job that was not stopped yet.
+func (d JobDir) ForgetStop() error {
+	err := os.Remove(d.stopFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // WriteNodeFile writes the list of hosts, by rank.

@@ -17,6 +17,12 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "probe" { // Probe starts the program that it is given
 		probeFixture(os.Args[len(os.Args)-1])
 	}
+	if len(os.Args) > 1 && os.Args[1] == "daemon" { // and a Supervisor too
+		daemonFixture()
+	}
+	if len(os.Args) > 1 && os.Args[1] == "orphan" {
+		orphanFixture()
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -18,6 +18,7 @@ const FSType = "fuse.copper"
 type mountEntry struct {
 	point  string
 	fstype string
+	minor  string // of its device number: a FUSE mount's connection
 }
 
 // parseMountinfo reads the format of proc_pid_mountinfo(5). A later entry lies over an earlier one
@@ -32,7 +33,8 @@ func parseMountinfo(r io.Reader) ([]mountEntry, error) {
 		if !ok || len(front) < 6 || len(back) < 2 {
 			continue
 		}
-		entries = append(entries, mountEntry{point: unescape(front[4]), fstype: back[0]})
+		_, minor, _ := strings.Cut(front[2], ":")
+		entries = append(entries, mountEntry{point: unescape(front[4]), fstype: back[0], minor: minor})
 	}
 	return entries, lines.Err()
 }
@@ -59,25 +61,31 @@ func unescape(s string) string {
 
 // mountedAt is the type of the uppermost file system mounted at point, "" if none is.
 func mountedAt(point string) (string, error) {
+	e, err := entryAt(point)
+	return e.fstype, err
+}
+
+// entryAt is the uppermost mount at point, all "" if there is none.
+func entryAt(point string) (mountEntry, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
-		return "", err
+		return mountEntry{}, err
 	}
 	defer f.Close()
 	entries, err := parseMountinfo(f)
 	if err != nil {
-		return "", err
+		return mountEntry{}, err
 	}
 	return uppermost(entries, realMountpoint(point)), nil
 }
 
-func uppermost(entries []mountEntry, point string) string {
+func uppermost(entries []mountEntry, point string) mountEntry {
 	for i := len(entries) - 1; i >= 0; i-- {
 		if entries[i].point == point {
-			return entries[i].fstype
+			return entries[i]
 		}
 	}
-	return ""
+	return mountEntry{}
 }
 
 // realMountpoint resolves symbolic links as mountinfo does. It never asks the file system that may

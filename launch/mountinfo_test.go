@@ -23,11 +23,11 @@ func TestParseMountinfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []mountEntry{
-		{"/", "ext4"},
-		{"/proc", "proc"},
-		{"/tmp/user/copper-0", "fuse.copper"},
-		{"/tmp/with blank\\and\ttab", "fuse.copper"},
-		{"/tmp/user/copper-0", "tmpfs"},
+		{"/", "ext4", "0"},
+		{"/proc", "proc", "23"},
+		{"/tmp/user/copper-0", "fuse.copper", "50"},
+		{"/tmp/with blank\\and\ttab", "fuse.copper", "51"},
+		{"/tmp/user/copper-0", "tmpfs", "52"},
 	}
 	if !reflect.DeepEqual(got[:5], want) {
 		t.Errorf("parsed %q, want %q", got, want)
@@ -38,7 +38,7 @@ func TestParseMountinfo(t *testing.T) {
 		"/tmp/with blank\\and\ttab": "fuse.copper",
 		"/tmp/user":                 "",
 	} {
-		if got := uppermost(got, point); got != fstype {
+		if got := uppermost(got, point).fstype; got != fstype {
 			t.Errorf("%q: type %q, want %q", point, got, fstype)
 		}
 	}

@@ -33,13 +33,16 @@ func NodeMounts(program string) Mounts {
 	}
 }
 
+// mostStacked bounds how many mounts at one place are taken away.
+const mostStacked = 32
+
 // clearStale unmounts what dead daemons left at point, one over the other, and tells whether there
 // was anything. A mount that answers stays, and that is no error.
 func (m Mounts) clearStale(ctx context.Context, point string) (did bool, err error) {
 	if point == "" {
 		return false, nil
 	}
-	for range 32 {
+	for range mostStacked {
 		fstype, failed := m.Type(point)
 		if failed != nil || fstype != FSType {
 			return did, failed // nil: it is gone, whoever took it away
@@ -52,7 +55,7 @@ func (m Mounts) clearStale(ctx context.Context, point string) (did bool, err err
 		}
 	}
 	if err == nil {
-		err = fmt.Errorf("%s: more than 32 dead mounts lie one over the other", point)
+		err = fmt.Errorf("%s: more than %d dead mounts lie one over the other", point, mostStacked)
 	}
 	return did, err
 }

@@ -41,7 +41,7 @@ func readProcess(pid int) *process {
 	return &process{args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00"), born: born}
 }
 
-// serves tells whether process pid is a daemon of job id. Process ids are used again: born, if
+// serves tells whether process pid is a daemon of job id, or the supervisor of one. Process ids are used again: born, if
 // not 0, must agree too.
 func serves(pid int, id string, born uint64) bool {
 	p := readProcess(pid)
@@ -49,7 +49,7 @@ func serves(pid int, id string, born uint64) bool {
 }
 
 func (p *process) serves(id string) bool {
-	if len(p.args) < 2 || !slices.Contains(p.args[1:], "serve") {
+	if len(p.args) < 2 || !slices.Contains(p.args[1:], "serve") && !slices.Contains(p.args[1:], "daemon") {
 		return false
 	}
 	for i, arg := range p.args {

@@ -39,6 +39,8 @@ func TestServesByArguments(t *testing.T) {
 		{[]string{"copper", "serve"}, true},
 		{[]string{"copper", "serve", "--job=7"}, true},
 		{[]string{"copper", "serve", "--job", "7", "-l", "5"}, true},
+		{[]string{"copper", "daemon", "--job=7"}, true},
+		{[]string{"copper", "daemon", "--job=8"}, false},
 		{[]string{"copper", "serve", "--job=8"}, false},
 		{[]string{"copper", "serve", "--job", "8"}, false},
 		{[]string{"copper", "status", "--job", "7"}, false},

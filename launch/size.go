@@ -32,6 +32,9 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MarshalText writes what UnmarshalText reads.
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // String is the size in bytes.
 func (s Size) String() string { return strconv.FormatInt(int64(s), 10) }
 

@@ -44,8 +44,8 @@ type State struct {
 // Rank is one daemon of a job.
 type Rank struct {
 	Rank  int    `json:"rank"`
-	Host  string `json:"host"` // without domain
-	PID   int    `json:"pid"`
+	Host  string `json:"host"`  // without domain
+	PID   int    `json:"pid"`   // of the supervisor; daemons come and go
 	Mount string `json:"mount"` // "" while not known
 }
 

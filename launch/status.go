@@ -30,10 +30,14 @@ type MissingNode struct {
 type NodeStatus struct {
 	Rank   int       `json:"rank"`
 	Host   string    `json:"host"`
-	PID    int       `json:"pid"`
+	PID    int       `json:"pid"` // of the daemon that runs now
 	Mount  string    `json:"mount"`
 	Target string    `json:"target"` // the directory that the mount shows
 	Since  time.Time `json:"since"`  // when the mount came up
+	// Restarts counts the daemons before this one that died; Supervisor is the process that starts
+	// them.
+	Restarts   int `json:"restarts"`
+	Supervisor int `json:"supervisor_pid"`
 	// Error is why the end was not orderly; only in the answer to a stop.
 	Error string `json:"error,omitempty"`
 
@@ -50,6 +54,8 @@ type NodeStatus struct {
 
 	// PFS counts what this node asked of the parallel file system.
 	PFS PFSStatus `json:"pfs"`
+
+	Compression CompressionStatus `json:"compression"`
 
 	// Trees is the traffic with the parents and children in each tree.
 	Trees []TreeStatus `json:"trees"`
@@ -126,6 +132,8 @@ type Totals struct {
 	Failovers          int64 `json:"failovers"`
 	DirectReads        int64 `json:"direct_reads"`
 	OverlayBytes       int64 `json:"overlay_bytes"` // that nodes sent each other as answers
+
+	Compression Compressed `json:"compression"`
 }
 
 // kernelQuestions are the FUSE requests that a PFS client would have had to answer in the place of
@@ -188,6 +196,7 @@ func total(nodes []NodeStatus) Totals {
 		t.MemoryUsed += n.Memory.Used
 		t.Failovers += n.Failovers
 		t.DirectReads += n.DirectReads
+		t.Compression = t.Compression.Plus(n.Compression.Compressed)
 	}
 	if questions > 0 {
 		t.HitRate = float64(hits) / float64(questions)

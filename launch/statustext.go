@@ -29,6 +29,9 @@ func (s Status) WriteText(w io.Writer, now time.Time) error {
 		return err
 	}
 	for _, n := range s.Nodes {
+		if n.Restarts > 0 {
+			fmt.Fprintf(out, "rank %d on %s was started again %s; it counts since then\n", n.Rank, n.Host, count(n.Restarts, "time"))
+		}
 		if n.Suspects > 0 {
 			fmt.Fprintf(out, "rank %d on %s gets no answer from %s\n", n.Rank, n.Host, count(n.Suspects, "peer"))
 		}
@@ -38,6 +41,8 @@ func (s Status) WriteText(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintln(out)
 	out.WriteString(s.Totals.text())
+	out.WriteString(compressionText(s.Nodes))
+	out.WriteString(s.Totals.Compression.text())
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -47,6 +52,7 @@ func (s Status) WriteSummary(w io.Writer) error {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "job %s stopped: %d of %d nodes told their counters\n", s.Job, s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing)
 	out.WriteString(s.Totals.text())
+	out.WriteString(s.Totals.Compression.text())
 	fmt.Fprintf(out, "  outputs      %s\n", s.Dir)
 	_, err := io.WriteString(w, out.String())
 	return err

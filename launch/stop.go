@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 )
 
 const (
-	stopBound  = 2 * time.Minute  // for the control channel
-	afterBound = 20 * time.Second // for processes to end and mounts to go after the answer
+	stopBound    = 2 * time.Minute  // for the control channel
+	afterBound   = 20 * time.Second // for processes to end and mounts to go after the answer
+	restartBound = 10 * time.Second // for a daemon that died to be started again
 )
 
 // Stop ends a job in order, or by signals where it does not answer. The status is what the daemons
@@ -20,7 +22,14 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 		return nil, nil, fmt.Errorf("job %s runs on %s and not on this host: run copper there", job.State.ID, hosts)
 	}
 	daemons := f.daemons(job) // before they take their footprints back
-	resp, err := f.ask(ctx, job, NewRequest(OpStop))
+	resp, err := f.ask(ctx, job, NewRequest(OpHello))
+	// From now on no daemon is started again. Not before one is found that tells the others.
+	if err := job.Dir.noteStop(); err != nil {
+		report = append(report, fmt.Sprintf("a daemon that is being started again may not learn of the stop: %v", err))
+	}
+	if err == nil {
+		resp, err = f.ask(ctx, job, NewRequest(OpStop))
+	}
 	if err != nil {
 		report = append(report, fmt.Sprintf("job %s does not answer (%v): ending what runs of it on this host by signals", job.State.ID, err))
 	} else {
@@ -34,6 +43,11 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 		}
 		for _, m := range s.Missing {
 			report = append(report, fmt.Sprintf("rank %d on %s did not tell its counters: %s", m.Rank, m.Host, m.Error))
+			for _, p := range daemons {
+				if p.Rank == m.Rank { // it did not hear of the stop, or not by this way
+					report = append(report, p.signal(syscall.SIGTERM)...)
+				}
+			}
 		}
 		launcher, err := job.Dir.readLauncher()
 		if err != nil {
@@ -52,14 +66,25 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 // left reports what is still there of daemons that were to end.
 func (f Finder) left(daemons []*Footprint) error {
 	for _, p := range daemons {
-		if p.alive() {
-			return fmt.Errorf("process %d (rank %d) did not end", p.PID, p.Rank)
+		if pids := p.processes(); len(pids) > 0 {
+			return fmt.Errorf("process %d (rank %d) did not end", pids[0], p.Rank)
 		}
 		if fstype, err := mountedAt(p.Mount); p.Mount != "" && err == nil && fstype == FSType {
 			return fmt.Errorf("%s is still mounted", p.Mount)
 		}
 	}
 	return nil
+}
+
+// restarting tells whether there will be a daemon on this node that can be asked: that there was one,
+// and its supervisor lives.
+func (f Finder) restarting(job *Job) bool {
+	for _, p := range footprints(f.Bases, job.State.ID) {
+		if p.DaemonPID != 0 && serves(p.PID, p.Job, p.Born) {
+			return true
+		}
+	}
+	return false
 }
 
 // ask sends r to the job, which may be told of only by its footprints on this node.
@@ -70,6 +95,14 @@ func (f Finder) ask(ctx context.Context, job *Job, r Request) (*Response, error)
 	ctx, cancel := context.WithTimeout(ctx, stopBound)
 	defer cancel()
 	resp, err := Ask(ctx, f.Bases, job.State.ID, r)
+	await(ctx, restartBound, func() bool {
+		died := errors.Is(err, errNoDaemon) || errors.Is(err, errNoAnswer)
+		if !died || !f.restarting(job) {
+			return true
+		}
+		resp, err = Ask(ctx, f.Bases, job.State.ID, r)
+		return err == nil
+	})
 	if err == nil && resp.Error != "" {
 		err = errors.New(resp.Error)
 	}

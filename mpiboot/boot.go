@@ -14,9 +14,11 @@ import (
 type Boot struct {
 	world world
 	host  string
-	watch *watch
-	stage stage
-	err   error // why the bootstrap is over, once stage is over; nil after a good one
+	// launched: a launcher started this process, and waits for it.
+	launched bool
+	watch    *watch
+	stage    stage
+	err      error // why the bootstrap is over, once stage is over; nil after a good one
 }
 
 type stage int
@@ -62,7 +64,7 @@ func Start(options ...Option) (*Boot, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Boot{world: alone{}, host: host, watch: newWatch(host)}
+	b := &Boot{world: alone{}, host: host, launched: env.launcher != "", watch: newWatch(host)}
 	for _, option := range options {
 		option(b.watch)
 	}
@@ -86,6 +88,9 @@ func (b *Boot) Size() int { return b.world.size() }
 
 // Host is this host's name without its domain.
 func (b *Boot) Host() string { return b.host }
+
+// Launched tells whether an MPI launcher started this process, or a shell that one started.
+func (b *Boot) Launched() bool { return b.launched }
 
 // OnExit has f called when the process must end while Exchange or Ready waits for other ranks: to
 // unmount, say. f has ten seconds. It runs on a goroutine of its own while the main goroutine is

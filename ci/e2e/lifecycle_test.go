@@ -76,61 +76,28 @@ func sum(t *testing.T, path string) [32]byte {
 
 // TestBareForm: mpirun copper serve in the background, copper wait, the application, copper stop.
 func TestBareForm(t *testing.T) {
-	for mpi, mpirun := range map[string][]string{
-		"copper":       {"mpirun.openmpi", "-n", "4", "--oversubscribe", "--enable-recovery"},
-		"copper-mpich": {"mpiexec.hydra", "-n", "4"},
-	} {
+	for mpi := range launchers {
 		t.Run(mpi, func(t *testing.T) {
-			dir := t.TempDir()
-			copper := binary(t, mpi)
-			job := &cluster.Job{Copper: copper, Dir: dir, Nodes: 4}
-			step := exec.Command(mpirun[0], append(mpirun[1:], copper, "serve", "--target", site(t),
-				"-v", filepath.Join(dir, "mnt{rank}"), "-d", filepath.Join(dir, "jobs"))...)
-			out, err := os.Create(filepath.Join(dir, "out"))
+			s := bare(t, mpi, "4", "--target", site(t))
+			imports(t, s.Job, 1)
+			summary, err := s.Stop(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
-			step.Stdout, step.Stderr = out, out
-			if err := step.Start(); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- step.Wait() }()
-			t.Cleanup(func() {
-				_ = step.Process.Kill() // does nothing when the step has ended
-			})
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-			defer cancel()
-			if text, err := job.Run(ctx, "wait"); err != nil {
-				log, _ := os.ReadFile(out.Name())
-				t.Fatalf("copper wait: %v\n%s\n%s", err, text, log)
-			}
-			imports(t, job, 1)
-			summary, err := job.Stop(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, word := range []string{"saved", dir} {
+			for _, word := range []string{"saved", s.Dir} {
 				if !strings.Contains(summary, word) {
 					t.Errorf("the closing summary lacks %q:\n%s", word, summary)
 				}
 			}
-			select {
-			case err := <-ended:
-				if err != nil {
-					t.Errorf("the step ended with %v", err)
-				}
-			case <-ctx.Done():
-				t.Error("the step did not end")
+			if err := s.over(); err != nil {
+				t.Errorf("the step ended with %v", err)
 			}
-			if left := mountsBelow(t, dir, "fuse.copper"); len(left) > 0 {
-				t.Errorf("still mounted: %v", left)
-			}
+			s.nothingLeft()
 		})
 	}
 }
 
-// TestLeftovers: after daemons were killed, their mounts are dead; the next launch at the same
+// TestLeftovers: after daemons and their supervisors were killed, the mounts are dead; the next launch at the same
 // place cleans them away.
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
@@ -140,11 +107,7 @@ func TestLeftovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range status(t, job).Nodes {
-		if err := syscall.Kill(n.PID, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-	}
+	killAtOnce(t, status(t, job).Nodes)
 	await(t, "the mounts to be dead", func() bool {
 		for i := range job.Nodes {
 			if _, err := os.Lstat(filepath.Join(job.Mount(i), "numpy")); !errors.Is(err, syscall.ENOTCONN) {
@@ -205,8 +168,10 @@ func TestStopLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
-		if err := syscall.Kill(n.PID, 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("rank %d's process %d: %v", n.Rank, n.PID, err)
+		for _, pid := range []int{n.PID, n.Supervisor} {
+			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+				t.Errorf("rank %d's process %d: %v", n.Rank, pid, err)
+			}
 		}
 	}
 	for i := range 3 {

@@ -21,6 +21,10 @@ user() { setpriv --reuid=nobody --regid=nogroup --clear-groups env -i PATH=/usr/
 user ../copper launch --nodes 2 --target /etc -v $PWD/mnt{rank} -d $PWD/jobs
 trap 'user ../copper stop -d $PWD/jobs || :' EXIT
 user cmp /etc/passwd mnt1/passwd
+pid=$(user ../copper status --json -d $PWD/jobs | sed -n 's/.* "pid": \([0-9]*\),/\1/p' | tail -n 1)
+user kill -KILL $pid
+for i in $(seq 100); do kill -0 $pid 2>/dev/null || user cmp /etc/passwd mnt1/passwd && break; sleep 0.1; done
+user cmp /etc/passwd mnt1/passwd # a new daemon's
 if cat mnt1/passwd >/dev/null 2>&1; then echo "root is in the user's mount"; exit 1; fi
 user ../copper stop -d $PWD/jobs
 trap - EXIT
@@ -29,8 +33,8 @@ user cat jobs/*/job.json >/dev/null
 [ "$(stat -c %a jobs/*/job.json)" = 600 ]
 `
 
-// TestOrdinaryUser: an unprivileged user launches, reads and stops, by the system's fusermount3
-// alone; nobody else, root included, can enter the mounts or read the job's files.
+// TestOrdinaryUser: an unprivileged user launches, reads, survives a daemon and stops, by the system's
+// fusermount3 alone; nobody else, root included, can enter the mounts or read the job's files.
 func TestOrdinaryUser(t *testing.T) {
 	copper := binary(t, "copper")
 	if os.Getuid() != 0 {

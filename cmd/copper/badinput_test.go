@@ -31,6 +31,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"launch", "--timeout", "0s"}, "want more than 0"},
 		{[]string{"launch", "-n", "cxi"}, "only tcp"},
 		{[]string{"launch", "-n", "udp"}, "want tcp"},
+		{[]string{"launch", "--compress", "gzip"}, `--compress must be one of "auto","off","s2","zstd" but got "gzip"`},
 		{[]string{"launch", "--job", "../x"}, "job id"},
 		{[]string{"status", "--job", "a/b"}, "job id"},
 		{[]string{"status", "surplus"}, "unexpected argument surplus"},
@@ -40,7 +41,7 @@ func TestUsage(t *testing.T) {
 			t.Errorf("copper %q: exit code %d, want 2, the usage and %q\n%s%s", c.args, code, c.want, stdout, stderr)
 		}
 	}
-	for variable, want := range map[string]string{"COPPER_LOG_LEVEL=9": "want 0 to 5", "COPPER_JOB=a/b": "job id", "COPPER_NET=udp": "want tcp"} {
+	for variable, want := range map[string]string{"COPPER_LOG_LEVEL=9": "want 0 to 5", "COPPER_COMPRESS=gzip": "must be one of", "COPPER_JOB=a/b": "job id", "COPPER_NET=udp": "want tcp"} {
 		cmd := p.command("launch")
 		cmd.Env = append(cmd.Env, variable)
 		if code, _, stderr := p.run(cmd); code != 2 || !strings.Contains(stderr, want) {
@@ -112,6 +113,14 @@ func TestNodesWithoutMPI(t *testing.T) {
 		t.Errorf("serve: exit code %d: %s", code, stderr)
 	}
 	p.nothingLeft()
+}
+
+// TestDaemonByHand: a daemon is nothing that people start.
+func TestDaemonByHand(t *testing.T) {
+	p := newPlace(t)
+	if code, _, stderr := p.copper("daemon", "--job", "7"); code != 2 || !strings.Contains(stderr, "is started by copper serve") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
 }
 
 func TestNoJob(t *testing.T) {

@@ -178,16 +178,24 @@ func TestStopBusyMount(t *testing.T) {
 	p.nothingLeft()
 }
 
-// TestKilledDaemon: its dead mount is cleaned away by the next launch at the same place, and by
+func kill(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKilledNode: when a daemon and its supervisor are killed, the dead mount is cleaned away by the next launch at the same place, and by
 // that of another job.
-func TestKilledDaemon(t *testing.T) {
+func TestKilledNode(t *testing.T) {
 	for name, elsewhere := range map[string]bool{"same place": false, "another place": true} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)
 			p.launch()
-			if err := syscall.Kill(p.status().Nodes[0].PID, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
+			n := p.status().Nodes[0]
+			kill(t, n.Supervisor, syscall.SIGSTOP) // so that neither tidies up after the other
+			kill(t, n.PID, syscall.SIGKILL)
+			kill(t, n.Supervisor, syscall.SIGKILL)
 			await(t, "the mount to be dead", func() bool {
 				_, err := p.read("sub/none")
 				return errors.Is(err, syscall.ENOTCONN)

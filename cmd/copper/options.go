@@ -22,6 +22,7 @@ type options struct {
 	Target   string        `name:"target" env:"COPPER_TARGET" default:"/" type:"path" placeholder:"DIR" help:"Directory that the mount shows; {rank} and {host} are replaced (${default})."`
 	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the node's memory, 256 MiB to 16 GiB)."`
 	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
+	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
 }
 
@@ -70,6 +71,7 @@ func (o *options) args() []string {
 		"--log-level", strconv.Itoa(o.LogLevel), "--log-to", o.LogTo,
 		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
+		"--compress", o.Compress,
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
 	}
 	if o.Mount != "" {

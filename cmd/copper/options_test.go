@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -40,7 +42,7 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 	for _, args := range [][]string{
 		{"launch", "--job", "7"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
-			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s"},
+			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd"},
 	} {
 		launched := parse(t, args...).Launch.options
 		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M"} {
@@ -54,6 +56,32 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 		}
 		if !reflect.DeepEqual(launched, served) {
 			t.Errorf("launch %+v\nserve  %+v", launched, served)
+		}
+	}
+}
+
+// TestChargeTellsAll: a daemon gets exactly what its supervisor was given, and the secret.
+func TestChargeTellsAll(t *testing.T) {
+	given := charge{
+		Options: parse(t, "serve", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
+			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s").Serve.options,
+		Roster: &mpiboot.Roster{Self: 1, Cards: []mpiboot.Card{{Host: "n0", Endpoints: []string{"tcp://a"}, PID: 3}, {Rank: 1, Host: "n1", Mount: "/m"}}},
+		Secret: []byte("a secret of bytes"), Dir: "/d/7", Log: "/l", Target: "/t", Footprint: "/f", Sharers: 2, Began: time.Unix(7, 0).UTC(), Restarts: 4,
+	}
+	encoded, err := json.Marshal(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got charge
+	if err := json.Unmarshal(encoded, &got); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(given, got) || got.host() != "n1" {
+		t.Errorf("given\n%+v\ngot\n%+v", given, got)
+	}
+	for i, field := range reflect.VisibleFields(reflect.TypeFor[options]()) { // one that is left out tells nothing
+		if !field.Anonymous && reflect.ValueOf(given.Options).FieldByIndex(field.Index).IsZero() && !strings.HasPrefix(field.Name, "Compress") {
+			t.Errorf("option %d, %s, is not given by this test", i, field.Name)
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 // status reads all counters.
 func (d *daemon) status() launch.NodeStatus {
 	s := launch.NodeStatus{
-		Rank: d.boot.Rank(), Host: d.boot.Host(), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.target,
+		Rank: d.roster.Self, Host: d.host(), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.Target,
+		Restarts: d.Restarts, Supervisor: os.Getppid(),
 		Requests: map[string]int64{}, Store: map[string]launch.Answers{},
 	}
 	if v := d.view.Load(); v != nil {
@@ -22,6 +23,7 @@ func (d *daemon) status() launch.NodeStatus {
 			s.Requests[op] = int64(n)
 		}
 		s.ReadBytes = int64(f.ReadBytes)
+		s.Compression.Decoded = d.expand.Decoded()
 	}
 	st := d.store.Stats()
 	for op := range store.Ops {
@@ -34,6 +36,11 @@ func (d *daemon) status() launch.NodeStatus {
 	s.PFS = launch.PFSStatus{Bytes: p.Bytes, Operations: map[string]int64{
 		"lstat": p.Lstat, "readdir": p.Readdir, "readlink": p.Readlink, "open": p.Open, "read": p.Read,
 	}}
+	c, made := d.policy.Stats(), d.compress.Counts()
+	s.Compression.Mode, s.Compression.Decision, s.Compression.LinkShare = c.Mode, c.Decision.String(), c.Share
+	s.Compression.Compressed = s.Compression.Plus(launch.Compressed{
+		Tried: made.Encoded + made.Skipped, Skipped: made.Skipped, RawBytes: made.RawBytes, EncodedBytes: made.EncodedBytes,
+	})
 	o := d.overlay.Stats()
 	s.Suspects, s.Failovers, s.DirectReads = o.Suspects, o.Failovers, o.Direct
 	for i, t := range o.Trees {

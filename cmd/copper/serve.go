@@ -1,14 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 	"time"
 
-	"github.com/copper-hpc/copper/fuse"
 	"github.com/copper-hpc/copper/launch"
 	"github.com/copper-hpc/copper/mpiboot"
 )
@@ -16,12 +16,10 @@ import (
 type serveCmd struct{ options }
 
 func (c *serveCmd) Run() error {
-	began := time.Now()
-	if runtime.GOMAXPROCS(0) < fuse.FewestProcs {
-		runtime.GOMAXPROCS(fuse.FewestProcs)
-	}
+	began, launcher := time.Now(), launch.ThisParent()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	outliveReaders()
 	boot, err := mpiboot.Start(mpiboot.Bound(c.Timeout))
 	var wrong *mpiboot.LaunchError
 	if errors.As(err, &wrong) {
@@ -30,17 +28,25 @@ func (c *serveCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	d := &daemon{options: &c.options, boot: boot, began: began, signals: signals, exit: make(chan struct{})}
-	defer d.closeLog()
+	r := &rank{options: &c.options, boot: boot, began: began}
+	defer r.closeLog()
 	boot.OnExit(func() {
-		d.takeDown()
-		_ = d.failed(errors.New("ended while it waited for other ranks; the launcher's output tells by what"))
+		r.takeDown()
+		_ = r.failed(errors.New("ended while it waited for other ranks; the launcher's output tells by what"))
 	})
-	if err := d.start(); err != nil {
-		d.takeDown()
-		return d.failed(err)
+	ctx, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	go func() { end(fmt.Errorf("%s", <-signals)) }()
+	if err := r.start(ctx); err != nil {
+		r.takeDown()
+		return r.failed(err)
 	}
-	d.wait()
-	d.takeDown()
-	return d.stopped()
+	if boot.Launched() {
+		go launcher.Watch(ctx, func() { end(errors.New("the launcher is gone")) })
+	}
+	return r.run(ctx)
 }
+
+// outliveReaders lets writes to a closed stdout or stderr fail, where they would end the process:
+// when the launcher is gone there are mounts to be taken away.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
