@@ -31,7 +31,7 @@ type simulateCmd struct {
 	PFSClient float64       `name:"pfs-client-bandwidth" default:"2" placeholder:"GB/s" help:"GB/s that one client gets of the PFS (${default})."`
 	PFSTime   time.Duration `name:"pfs-latency" default:"500us" placeholder:"D" help:"Time of an operation of the PFS when nobody else is there (${default})."`
 
-	Real  int    `name:"real" default:"256" placeholder:"N" help:"Number of nodes up to which the daemons' own code runs, some 8 MB and 0.1 s per node; a model above (${default})."`
+	Real  int    `name:"real" default:"256" placeholder:"N" help:"Number of nodes up to which the daemons' own code runs, with some 10 MB and 0.1 to 0.5 s per node; a model above (${default})."`
 	JSON  bool   `name:"json" help:"Print JSON; its fields are those of simulate.Result."`
 	Plot  string `name:"plot" placeholder:"FILE" help:"Draw the times into a file, .svg or .png."`
 	Quiet bool   `name:"quiet" short:"q" help:"Show no progress."`
