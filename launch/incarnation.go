@@ -18,7 +18,7 @@ import (
 // The descriptors that a daemon finds open.
 const (
 	channelFD  = 3 // to its supervisor
-	listenerFD = 4 // where its peers connect
+	listenerFD = 4 // where its peers connect, and those that follow it
 )
 
 const (
@@ -52,9 +52,9 @@ type incarnation struct {
 	ended   chan struct{} // closed when the process has been waited for
 }
 
-// spawn starts a daemon and gives it its charge. Its end of the channel and the listener are then
+// spawn starts a daemon and gives it its charge. Its end of the channel and the listeners are then
 // the daemon's alone, so that both break when it dies.
-func spawn(program string, args []string, charge any, listener *os.File, stderr io.Writer) (*incarnation, error) {
+func spawn(program string, args []string, charge any, listeners []*os.File, stderr io.Writer) (*incarnation, error) {
 	ours, theirs, err := channelPair()
 	if err != nil {
 		return nil, fmt.Errorf("channel to the daemon: %w", err)
@@ -66,7 +66,7 @@ func spawn(program string, args []string, charge any, listener *os.File, stderr 
 	}
 	c.cmd = &exec.Cmd{
 		Path: program, Args: args, Stdout: os.Stdout, Stderr: c.words,
-		ExtraFiles: []*os.File{theirs, listener},
+		ExtraFiles: append([]*os.File{theirs}, listeners...),
 		WaitDelay:  stderrBound, // a probe that hangs may hold it for ever
 		// What a launcher or a terminal sends to the supervisor's group is the supervisor's to
 		// pass on: the daemon must have the time to unmount.

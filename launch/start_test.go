@@ -46,7 +46,7 @@ func TestStart(t *testing.T) {
 	if err != nil || state.Phase != Ready {
 		t.Fatalf("%+v, %v", state, err)
 	}
-	if !strings.HasPrefix(out, "starting 2 daemons\n") {
+	if !strings.Contains(out, "mounts ready") { // what was shown before depends on who is faster
 		t.Errorf("shown: %q", out)
 	}
 	r, err := JobDirOf(h.Base, "7").readLauncher()

@@ -17,8 +17,8 @@ type Supervised struct {
 }
 
 // UnderSupervision reads into charge what the supervisor told this process, which it started, and
-// returns the listening socket that it handed over too.
-func UnderSupervision(charge any) (*Supervised, *os.File, error) {
+// returns the listening sockets that it handed over too.
+func UnderSupervision(charge any) (*Supervised, []*os.File, error) {
 	for _, fd := range []int{channelFD, listenerFD} {
 		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
 			return nil, nil, BadInput("a daemon is started by copper serve, and by nothing else")
@@ -39,7 +39,14 @@ func UnderSupervision(charge any) (*Supervised, *os.File, error) {
 		// Nothing of interest is sent any more: what ends the reading is the supervisor's end.
 		_, _ = io.Copy(io.Discard, s.channel)
 	}()
-	return s, os.NewFile(listenerFD, "listening socket"), nil
+	listeners := []*os.File{os.NewFile(listenerFD, "listening socket")}
+	for fd := listenerFD + 1; ; fd++ {
+		if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+			return s, listeners, nil
+		}
+		unix.CloseOnExec(fd)
+		listeners = append(listeners, os.NewFile(uintptr(fd), "listening socket"))
+	}
 }
 
 // Report tells the supervisor that the mount answers, or why it won't. To be called once.

@@ -21,9 +21,9 @@ type Supervisor struct {
 	// Charge is what a daemon is told that is started for the time after restarts others. It is
 	// sent as JSON through a channel that nobody else can read: secrets may be in it.
 	Charge func(restarts int) any
-	// Listen makes the listening socket that the next daemon takes over. Nobody else holds it:
+	// Listen makes the listening sockets that the next daemon takes over. Nobody else holds them:
 	// while there is no daemon, its peers are refused at once and ask others.
-	Listen func() (*os.File, error)
+	Listen func() ([]*os.File, error)
 	// Started is told the process id of each daemon.
 	Started func(pid int)
 	// Abort ends all requests to the mount of a daemon that does not answer them.
@@ -63,12 +63,14 @@ func (s *Supervisor) Start(ctx context.Context) error {
 
 // start starts a daemon. After an error there may be a part of it left.
 func (s *Supervisor) start(ctx context.Context) error {
-	listener, err := s.Listen()
+	listeners, err := s.Listen()
 	if err != nil {
 		return err
 	}
-	c, err := spawn(s.Program, s.Args, s.Charge(s.restarts.total), listener, s.Stderr)
-	_ = listener.Close()
+	c, err := spawn(s.Program, s.Args, s.Charge(s.restarts.total), listeners, s.Stderr)
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 	if err != nil {
 		return err
 	}

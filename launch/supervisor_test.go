@@ -27,7 +27,7 @@ func daemonFixture() {
 	terminate := make(chan os.Signal, 1)
 	signal.Notify(terminate, syscall.SIGTERM)
 	var c fixtureCharge
-	s, socket, err := UnderSupervision(&c)
+	s, sockets, err := UnderSupervision(&c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -43,7 +43,7 @@ func daemonFixture() {
 		<-s.Gone()
 		os.Exit(0)
 	}
-	ln, err := net.FileListener(socket)
+	ln, err := net.FileListener(sockets[0])
 	if err != nil {
 		os.Exit(8)
 	}
@@ -174,7 +174,7 @@ func pipeTo(t *testing.T, w io.Writer) *os.File {
 }
 
 // listen listens where it listened before.
-func (k *keeper) listen() (*os.File, error) {
+func (k *keeper) listen() ([]*os.File, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	ln, err := net.Listen("tcp", k.addr)
@@ -183,7 +183,8 @@ func (k *keeper) listen() (*os.File, error) {
 	}
 	defer func() { _ = ln.Close() }()
 	k.addr = ln.Addr().String()
-	return ln.(*net.TCPListener).File()
+	f, err := ln.(*net.TCPListener).File()
+	return []*os.File{f}, err
 }
 
 // serving returns how many daemons died before the one that serves now.

@@ -97,12 +97,70 @@ func (p *Place) Listen() (*os.File, error) {
 // Close gives the place up.
 func (p *Place) Close() error { return unix.Close(p.fd) }
 
-// Adopt listens on a socket that [Place.Listen] made, maybe in another process. It takes f over.
-func Adopt(f *os.File) (net.Listener, error) {
-	defer f.Close()
-	ln, err := net.FileListener(f)
-	if err != nil {
-		return nil, fmt.Errorf("take a listening socket over: %w", err)
+// Places are a node's places, one for each of its network interfaces that the job uses. The trees
+// are spread over them.
+type Places []*Place
+
+// ReserveAll takes all of some endpoints, or none.
+func (t TCP) ReserveAll(endpoints []string) (Places, error) {
+	var all Places
+	for _, endpoint := range endpoints {
+		p, err := t.Reserve(endpoint)
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		all = append(all, p)
 	}
-	return tcpListener{ln}, nil
+	return all, nil
+}
+
+// Endpoints are what others dial.
+func (ps Places) Endpoints() []string {
+	endpoints := make([]string, len(ps))
+	for i, p := range ps {
+		endpoints[i] = p.Endpoint()
+	}
+	return endpoints
+}
+
+// Listen makes a listening socket at each place, for another process to take over by [Adopt].
+func (ps Places) Listen() ([]*os.File, error) {
+	var files []*os.File
+	for _, p := range ps {
+		f, err := p.Listen()
+		if err != nil {
+			for _, f := range files {
+				_ = f.Close()
+			}
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// Close gives the places up.
+func (ps Places) Close() error {
+	var errs []error
+	for _, p := range ps {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Adopt listens on sockets that [Places.Listen] made, maybe in another process. It takes the files
+// over.
+func Adopt(files []*os.File) ([]net.Listener, error) {
+	var all []net.Listener
+	var errs []error
+	for _, f := range files {
+		ln, err := net.FileListener(f)
+		_ = f.Close()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("take a listening socket over: %w", err))
+			continue
+		}
+		all = append(all, tcpListener{ln})
+	}
+	return all, errors.Join(errs...)
 }

@@ -3,6 +3,7 @@ package overlay
 import (
 	"errors"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 )
@@ -29,10 +30,11 @@ func TestPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ln, err := Adopt(f)
+		all, err := Adopt([]*os.File{f})
 		if err != nil {
 			t.Fatal(err)
 		}
+		ln := all[0]
 		if ln.Addr().String() != p.Endpoint() {
 			t.Errorf("it listens at %s, reserved was %s", ln.Addr(), p.Endpoint())
 		}

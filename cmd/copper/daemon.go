@@ -37,24 +37,24 @@ func (c *daemonCmd) Run() error {
 	outliveReaders()
 	d := &daemon{signals: signals, exit: make(chan struct{})}
 	var err error
-	var listener *os.File
-	if d.supervised, listener, err = launch.UnderSupervision(&d.charge); err != nil {
+	var sockets []*os.File
+	if d.supervised, sockets, err = launch.UnderSupervision(&d.charge); err != nil {
 		return err
 	}
 	d.roster, d.options = d.Roster, &d.Options
 	copy(d.roster.Secret[:], d.Secret)
 	d.log, d.logFile = launch.NewLog(d.options.LogLevel, d.options.LogTo, d.Log, os.Stdout)
 	defer d.logFile.Close()
-	d.listener, err = overlay.Adopt(listener)
+	d.listeners, err = overlay.Adopt(sockets)
 	if err == nil {
 		err = d.raise()
 	}
 	if err = errors.Join(err, d.supervised.Report(err)); err != nil {
-		d.takeDown()
+		d.takeDown(false)
 		return exitCode(launch.ExitCode(err)) // told already
 	}
 	d.wait()
-	d.takeDown()
+	d.takeDown(true)
 	return nil
 }
 
@@ -70,7 +70,7 @@ type daemon struct {
 	log     *slog.Logger
 	logFile io.Closer
 
-	listener  net.Listener
+	listeners []net.Listener
 	footprint *launch.Footprint
 	memory    *store.Memory
 	origin    *store.Origin
@@ -120,8 +120,9 @@ func (d *daemon) wait() {
 // letGo lets wait return.
 func (d *daemon) letGo() { d.exitOnce.Do(func() { close(d.exit) }) }
 
-// takeDown ends what was started, in the opposite order.
-func (d *daemon) takeDown() {
+// takeDown ends what was started, in the opposite order. If there won't be another daemon, nothing
+// of this rank is left: a launcher that ends the step may give the supervisor no time for it.
+func (d *daemon) takeDown(last bool) {
 	if d.control != nil {
 		_ = d.control.Close()
 	}
@@ -135,14 +136,15 @@ func (d *daemon) takeDown() {
 	if d.overlay != nil {
 		_ = d.overlay.Close()
 	}
-	if d.listener != nil {
-		_ = d.listener.Close()
+	for _, l := range d.listeners {
+		_ = l.Close()
 	}
 	select {
 	case <-d.supervised.Gone():
-		if unmounted == nil && d.footprint != nil {
-			d.footprint.Remove() // in the place of the supervisor
-		}
+		last = true
 	default:
+	}
+	if last && unmounted == nil && d.footprint != nil {
+		d.footprint.Remove()
 	}
 }

@@ -51,7 +51,7 @@ func (o *options) Validate() error {
 	case o.Memory != 0 && o.Memory < store.MinMemory:
 		return fmt.Errorf("--memory=%v: want at least %s", o.Memory, launch.Bytes(store.MinMemory))
 	}
-	_, err := launch.Endpoint(o.Net)
+	_, err := launch.Endpoints(o.Net)
 	return err
 }
 

@@ -84,11 +84,13 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 		Status: d.status, Clear: d.clear, Unmount: d.unmount, Exit: d.letGo,
 	}
 	d.overlay.Handle(d.channel.Answer)
-	go func() {
-		if err := d.overlay.Serve(d.listener, d.store); err != nil {
-			d.log.Error("the other nodes can't be answered any more", "error", err)
-		}
-	}()
+	for _, l := range d.listeners {
+		go func() {
+			if err := d.overlay.Serve(l, d.store); err != nil {
+				d.log.Error("the other nodes can't be answered any more", "endpoint", l.Addr(), "error", err)
+			}
+		}()
+	}
 	d.log.Info(fmt.Sprintf("provider registration completed after %d us", time.Since(d.Began).Microseconds()))
 	return nil
 }

@@ -29,8 +29,8 @@ type rank struct {
 	log     *slog.Logger // nil until the job's directory is known
 	logFile io.Closer
 
-	place      *overlay.Place // where the daemons listen, one after the other
-	listener   *os.File       // for the first daemon; nil from then on
+	places     overlay.Places // where the daemons listen, one after the other
+	listeners  []*os.File     // for the first daemon; nil from then on
 	footprint  *launch.Footprint
 	supervisor *launch.Supervisor
 }
@@ -45,7 +45,7 @@ func (r *rank) start(ctx context.Context) error {
 		return r.boot.Ready(announced(err))
 	}
 	roster, err := r.boot.Exchange(mpiboot.Card{
-		Endpoints: []string{r.place.Endpoint()}, Version: protocol, Mount: r.fill(r.options.Mount),
+		Endpoints: r.places.Endpoints(), Version: protocol, Mount: r.fill(r.options.Mount),
 	})
 	if err != nil {
 		return err
@@ -79,15 +79,15 @@ func (r *rank) prepare() error {
 	if err := checkRank(r.options, r.boot.Rank(), r.boot.Host()); err != nil {
 		return err
 	}
-	endpoint, err := launch.Endpoint(r.options.Net)
+	endpoints, err := launch.Endpoints(r.options.Net)
 	if err != nil {
 		return err
 	}
-	if r.place, err = (overlay.TCP{}).Reserve(endpoint); err != nil {
+	if r.places, err = (overlay.TCP{}).ReserveAll(endpoints); err != nil {
 		return &launch.InputError{Err: err}
 	}
 	// Now, so that the daemons of other ranks find it when they start sooner than this one's.
-	if r.listener, err = r.place.Listen(); err != nil {
+	if r.listeners, err = r.places.Listen(); err != nil {
 		return &launch.InputError{Err: err}
 	}
 	return nil
@@ -141,7 +141,7 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 	r.dir = launch.JobDirOf(r.options.Dir, r.state.ID)
 	path := r.dir.RankLog(r.boot.Host(), os.Getpid())
 	r.log, r.logFile = launch.NewLog(r.options.LogLevel, r.options.LogTo, path, os.Stdout)
-	r.log.Info("starting", "rank", roster.Self, "of", len(roster.Cards), "endpoint", r.place.Endpoint(), "target", r.fill(r.options.Target))
+	r.log.Info("starting", "rank", roster.Self, "of", len(roster.Cards), "endpoints", r.places.Endpoints(), "target", r.fill(r.options.Target))
 	if roster.Self == 0 {
 		if err := r.dir.WriteNodeFile(hostsOf(roster)); err != nil {
 			return err
@@ -180,13 +180,13 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 	return r.note(launch.Mounted)
 }
 
-// listen makes the next daemon's listening socket.
-func (r *rank) listen() (*os.File, error) {
-	if first := r.listener; first != nil {
-		r.listener = nil
+// listen makes the next daemon's listening sockets.
+func (r *rank) listen() ([]*os.File, error) {
+	if first := r.listeners; first != nil {
+		r.listeners = nil
 		return first, nil
 	}
-	return r.place.Listen()
+	return r.places.Listen()
 }
 
 func (r *rank) noteDaemon(pid int) {
@@ -280,12 +280,10 @@ func (r *rank) takeDown() {
 	if r.footprint != nil && left == nil {
 		r.footprint.Remove()
 	}
-	if r.listener != nil {
-		_ = r.listener.Close()
+	for _, l := range r.listeners {
+		_ = l.Close()
 	}
-	if r.place != nil {
-		_ = r.place.Close()
-	}
+	_ = r.places.Close()
 }
 
 // failed writes down why the job did not become ready, and returns that.
