@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 func TestBadMountpoints(t *testing.T) {
@@ -130,13 +132,16 @@ func TestMountOptions(t *testing.T) {
 	t.Error("not in the mount table")
 }
 
-func TestParseMounts(t *testing.T) {
-	table := parseMounts(`22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+func TestMountTable(t *testing.T) {
+	all, err := mountinfo.GetMountsFromReader(strings.NewReader(`22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 36 22 0:53 / /tmp/with\040space\134 ro,nosuid,nodev - fuse.copper copper ro,user_id=0
 37 22 0:54 / /tmp/twice rw - tmpfs x rw
 38 22 0:55 / /tmp/twice rw - fuse.copper y rw
-broken line
-`)
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := tableOf(all)
 	if m, ok := table.at(`/tmp/with space\`); !ok || m.minor != 53 || m.fstype != FSType {
 		t.Errorf("%+v", m)
 	}

