@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Imports numpy on four "nodes" of this machine through Copper.
+#
+#   examples/local_examples/basic_import.sh [PACKAGES]
+#
+# PACKAGES is the directory with the packages, /usr/lib/python3/dist-packages by default. Set
+# COPPER_ROOT where copper is not in the PATH.
+set -euo pipefail
+packages=$(realpath "${1:-/usr/lib/python3/dist-packages}")
+copper=${COPPER_ROOT:+$COPPER_ROOT/bin/}copper
+view=$(mktemp -d)
+trap 'rmdir "$view"' EXIT
+
+"$copper" launch --nodes 4 -v "$view/{rank}"
+trap '"$copper" stop; rmdir "$view"' EXIT
+
+# Each rank of an application would prepend its own node's mount to just this path.
+for rank in 0 1 2 3; do
+  PYTHONPATH="$view/$rank$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)' &
+  pids="${pids:-} $!"
+done
+for pid in $pids; do wait "$pid"; done
+
+"$copper" status
