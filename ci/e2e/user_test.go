@@ -23,7 +23,7 @@ trap 'user ../copper stop -d $PWD/jobs || :' EXIT
 user cmp /etc/passwd mnt1/passwd
 pid=$(user ../copper status --json -d $PWD/jobs | sed -n 's/.* "pid": \([0-9]*\),/\1/p' | tail -n 1)
 user kill -KILL $pid
-for i in $(seq 100); do kill -0 $pid 2>/dev/null || user cmp /etc/passwd mnt1/passwd && break; sleep 0.1; done
+for i in $(seq 100); do ! kill -0 $pid 2>/dev/null && user cmp -s /etc/passwd mnt1/passwd && break; sleep 0.1; done
 user cmp /etc/passwd mnt1/passwd # a new daemon's
 if cat mnt1/passwd >/dev/null 2>&1; then echo "root is in the user's mount"; exit 1; fi
 user ../copper stop -d $PWD/jobs
