@@ -90,17 +90,24 @@ func TestTheLastOneReadsThePFSItself(t *testing.T) {
 	})
 }
 
+// startFaulty starts two nodes, each on a transport of its own whose faults a test can choose.
+func startFaulty(t *testing.T, origin func(*member) store.Source) (*cluster, map[int]*faulty) {
+	t.Helper()
+	network := NewVirtual()
+	faults := map[int]*faulty{}
+	c := start(t, plan{nodes: 2, origin: origin, transport: func(rank int) Transport {
+		if faults[rank] == nil {
+			faults[rank] = &faulty{Transport: network}
+		}
+		return faults[rank]
+	}})
+	return c, faults
+}
+
 func TestSilentParentIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, origin := pfs(t, 2)
-		network := NewVirtual()
-		faults := map[int]*faulty{}
-		c := start(t, plan{nodes: 2, origin: origin, transport: func(rank int) Transport {
-			if faults[rank] == nil {
-				faults[rank] = &faulty{Transport: network}
-			}
-			return faults[rank]
-		}})
+		c, faults := startFaulty(t, origin)
 		root, leaf := c.at(0, 0), c.at(0, 1)
 		leaf.stat(t, "/d/f0")
 		faults[root.self].freeze()
@@ -310,14 +317,7 @@ func TestErrnoIsAnAnswer(t *testing.T) {
 func TestCorruptChunkIsNotBelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, origin := pfs(t, 1)
-		network := NewVirtual()
-		faults := map[int]*faulty{}
-		c := start(t, plan{nodes: 2, origin: origin, transport: func(rank int) Transport {
-			if faults[rank] == nil {
-				faults[rank] = &faulty{Transport: network}
-			}
-			return faults[rank]
-		}})
+		c, faults := startFaulty(t, origin)
 		leaf := c.at(0, 1)
 		content := strings.Repeat("data", 1000)
 		tree, _ := leaf.origin.(interface{ Write(string, []byte) })
