@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,7 @@ type filesystem struct {
 	notifier    *notifier
 	pusher      *pusher
 	counters    counters
+	waiting     atomic.Int64 // requests whose answer the Source has to fetch
 	statfsSlots chan struct{}
 }
 

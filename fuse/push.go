@@ -3,10 +3,6 @@ package fuse
 import (
 	"context"
 	"sync"
-
-	gofuse "github.com/hanwen/go-fuse/v2/fuse"
-
-	"github.com/copper-hpc/copper/store"
 )
 
 const (
@@ -77,19 +73,10 @@ func (fs *filesystem) pushIfJumped(n *node, off, end int64) {
 
 // pushFile gives up at the first difficulty: the kernel will ask for what it needs.
 func (fs *filesystem) pushFile(n *node) {
-	file := n.file()
-	for index := range file.Chunks() {
-		chunk, err := fs.source.ReadChunk(fs.pusher.ctx, file, index)
-		if err != nil {
+	for index := range n.file().Chunks() {
+		if _, err := fs.push(fs.pusher.ctx, n, index); err != nil {
 			return
 		}
-		data := chunk.Bytes()
-		status := fs.notifier.kernel.InodeNotifyStoreCache(n.id, index*store.ChunkSize, data)
-		chunk.Release()
-		if status != gofuse.OK {
-			return
-		}
-		fs.counters.pushedBytes.Add(uint64(len(data)))
 	}
 }
 

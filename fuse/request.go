@@ -61,6 +61,7 @@ func (r *request) Done() <-chan struct{} {
 		if r.err != nil {
 			close(r.done)
 		} else {
+			r.fs.waiting.Add(1)
 			go r.watch(r.done)
 		}
 	}
@@ -86,6 +87,7 @@ func (r *request) Err() error {
 }
 
 func (r *request) watch(done <-chan struct{}) {
+	defer r.fs.waiting.Add(-1)
 	deadline := time.NewTimer(time.Until(r.deadline))
 	defer deadline.Stop()
 	cancel := r.cancel

@@ -37,6 +37,9 @@ type Access struct {
 	Kind Kind
 	// Size of a file in bytes.
 	Size int64
+	// Mtime is the modification time of a file that was found, in nanoseconds since 1970; 0 where
+	// it is not known.
+	Mtime int64
 	// Names is the number of names in a directory that was listed.
 	Names int
 	// From and To are the range [From, To) of a file's bytes that is read.

@@ -9,8 +9,12 @@ import (
 	"github.com/copper-hpc/copper/store"
 )
 
+// mostAccesses bounds what a Recorder notes; at some 400 bytes each that is 100 MB.
+const mostAccesses = 250_000
+
 // Recorder is a [store.Source] in front of another that notes what is asked for the first time.
-// It belongs on the kernel's side of everything, where only the application asks.
+// It belongs on the kernel's side of everything, where only the application asks. After 250,000
+// accesses it notes no more.
 type Recorder struct {
 	store.Source
 
@@ -34,7 +38,7 @@ func (r *Recorder) Accesses() []Access {
 func (r *Recorder) note(a Access) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.seen[a]; !ok {
+	if _, ok := r.seen[a]; !ok && len(r.accesses) < mostAccesses {
 		r.seen[a] = struct{}{}
 		r.accesses = append(r.accesses, a)
 	}
@@ -48,7 +52,7 @@ func (r *Recorder) Stat(ctx context.Context, path string, stale store.Version) (
 	case err == nil:
 		a := Access{Op: Stat, Path: path, Kind: kindOf(attr)}
 		if a.Kind == File {
-			a.Size = attr.Size
+			a.Size, a.Mtime = attr.Size, attr.Mtime
 		}
 		r.note(a)
 	case errors.As(err, &said) && said.Absent():

@@ -41,8 +41,12 @@ func TestRecorder(t *testing.T) {
 		}
 		c.Release()
 	}
+	f, err := tree.Stat(ctx, "/d/f", store.Version{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []Access{
-		{Op: Stat, Path: "/d/f", Kind: File, Size: store.ChunkSize + 10},
+		{Op: Stat, Path: "/d/f", Kind: File, Size: store.ChunkSize + 10, Mtime: f.Mtime},
 		{Op: Stat, Path: "/d/none", Kind: Absent},
 		{Op: Stat, Path: "/d", Kind: Dir},
 		{Op: Stat, Path: "/d/l", Kind: Link},

@@ -89,6 +89,9 @@ func (a Access) String() string {
 	case Stat:
 		if s += " " + string(a.Kind); a.Kind == File {
 			s += fmt.Sprintf(" size=%d", a.Size)
+			if a.Mtime != 0 {
+				s += fmt.Sprintf(" mtime=%d", a.Mtime)
+			}
 		}
 	case List:
 		s += fmt.Sprintf(" names=%d", a.Names)
@@ -125,6 +128,9 @@ func parse(line string) (a Access, err error) {
 		switch a.Kind {
 		case File:
 			wanted = []string{"size"}
+			if len(fields) > 1 {
+				wanted = []string{"size", "mtime"}
+			}
 		case Absent, Dir, Link, Other:
 		default:
 			return a, fmt.Errorf("%q: want absent, file, dir, link or other", a.Kind)
@@ -149,6 +155,8 @@ func (a *Access) numbers(fields, wanted []string) error {
 		switch name {
 		case "size":
 			a.Size = n
+		case "mtime":
+			a.Mtime = n
 		case "names":
 			if a.Names = int(n); n < 0 || n > maxNames {
 				return fmt.Errorf("names=%d: want 0 to 2^30", n)

@@ -16,6 +16,7 @@ var sample = []Access{
 	{Op: Stat, Path: "/", Kind: Dir},
 	{Op: List, Path: "/lus/env", Kind: Dir, Names: 3},
 	{Op: Stat, Path: "/lus/env/x.py", Kind: File, Size: 1834},
+	{Op: Stat, Path: "/lus/env/y.py", Kind: File, Size: 1, Mtime: 1763731200123456789},
 	{Op: Stat, Path: "/lus/env/x.so", Kind: Absent},
 	{Op: Stat, Path: "/lus/env/fifo", Kind: Other},
 	{Op: Stat, Path: "/lus/env/lib", Kind: Link},
@@ -66,6 +67,7 @@ func TestAnyAccessComesBack(t *testing.T) {
 		}
 		if a.Kind == File && a.Op == Stat {
 			a.Size = rapid.Int64Range(0, maxSize).Draw(t, "size")
+			a.Mtime = rapid.Int64().Draw(t, "mtime")
 		}
 		got, err := parse(a.String())
 		if err != nil || got != a {
