@@ -27,6 +27,8 @@ type Daemon struct {
 	// Clear drops what is known of prefix and below ("/" for all), in the kernel too, and returns
 	// the number of table entries dropped.
 	Clear func(prefix string) int
+	// Warm begins to do what the order says, beside what it does already, and tells how far it is.
+	Warm func(WarmOrder) (Warmth, error)
 	// Unmount ends the mount within a bound of its own; a second call changes nothing.
 	Unmount func() error
 	// Exit lets the daemon end. It must not block, and may be called more than once.
@@ -66,6 +68,10 @@ func (d *Daemon) Answer(_ context.Context, req []byte) ([]byte, error) {
 			prefix = path.Clean(r.Prefix)
 		}
 		answer = Cleared{Entries: d.Clear(prefix)}
+	case OpWarm:
+		if answer, err = d.Warm(*r.Warm); err != nil {
+			return nil, err
+		}
 	case OpStop:
 		d.mu.Lock()
 		first := !d.stopping

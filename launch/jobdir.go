@@ -28,6 +28,13 @@ func (d JobDir) LauncherLog() string { return filepath.Join(d.Logs(), "launcher.
 // NodeFile lists the hosts of the job, one a rank.
 func (d JobDir) NodeFile() string { return filepath.Join(d.Logs(), "node_file.txt") }
 
+// Manifest is the record of what the kernel of the first rank asked for, in the order of asking; see
+// store/manifest.
+func (d JobDir) Manifest() string { return filepath.Join(string(d), "manifest.gz") }
+
+// WriteManifest replaces the job's manifest.
+func (d JobDir) WriteManifest(content []byte) error { return writeFile(d.Manifest(), content) }
+
 // RankLog is the log of one rank.
 func (d JobDir) RankLog(host string, pid int) string {
 	return filepath.Join(d.Logs(), fmt.Sprintf("%s-%d-output.log", host, pid))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -61,13 +62,30 @@ func Probe(ctx context.Context, program, point string, fresh bool) error {
 	if fresh {
 		args, bound = append(args, "--fresh"), readinessBound
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%s %w within %v", point, errHung, bound))
 	defer cancel()
+	err := runChild(ctx, exec.Command(program, append(args, "--", point)...))
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == exitDead {
+		return ErrDead
+	}
+	return err
+}
+
+// Visit lets `program visit` look at the paths of a manifest below the mount at point, so that the
+// kernel knows them. The child is killed when ctx ends.
+func Visit(ctx context.Context, program, point string, manifest io.Reader) error {
+	cmd := exec.Command(program, "visit", "--", point)
+	cmd.Stdin = manifest
+	return runChild(ctx, cmd)
+}
+
+// runChild runs a child that may hang in the kernel; ctx's cause is why it was not waited for.
+func runChild(ctx context.Context, cmd *exec.Cmd) error {
 	var stderr bytes.Buffer
-	cmd := exec.Command(program, append(args, "--", point)...)
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("probe %s: %w", point, err)
+		return fmt.Errorf("%s: %w", cmd, err)
 	}
 	// Not exec.CommandContext: a child that hangs in the kernel can't always be killed, and then
 	// nobody may wait for it.
@@ -75,16 +93,12 @@ func Probe(ctx context.Context, program, point string, fresh bool) error {
 	go func() { done <- cmd.Wait() }()
 	select {
 	case err := <-done:
-		var exit *exec.ExitError
-		switch {
-		case err == nil:
-			return nil
-		case errors.As(err, &exit) && exit.ExitCode() == exitDead:
-			return ErrDead
+		if err != nil {
+			return fmt.Errorf("%s: %w", strings.TrimSpace(stderr.String()), err)
 		}
-		return fmt.Errorf("%s: %w", strings.TrimSpace(stderr.String()), err)
+		return nil
 	case <-ctx.Done():
 		_ = cmd.Process.Signal(syscall.SIGKILL)
-		return fmt.Errorf("%s %w within %v", point, errHung, bound)
+		return context.Cause(ctx)
 	}
 }

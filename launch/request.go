@@ -15,13 +15,14 @@ const (
 	OpHello  Op = "hello"
 	OpStatus Op = "status"
 	OpClear  Op = "clear"
+	OpWarm   Op = "warm"
 	OpStop   Op = "stop" // unmount, answer for the last time, then end
 	opExit   Op = "exit" // second half of OpStop, only between daemons
 )
 
 const (
 	controlVersion  = 1
-	maxRequest      = 64 << 10         // bytes of JSON
+	maxRequest      = 2 * MaxManifest  // bytes of JSON
 	maxResponse     = 256 << 20        // bytes of JSON; some 10 KiB for each of 25,000 ranks
 	requestBound    = 5 * time.Second  // for a client to say what it wants
 	responseBound   = 30 * time.Second // for a client to take the answer, and a daemon to give it
@@ -35,6 +36,8 @@ type Request struct {
 	Version int    `json:"version"`
 	Op      Op     `json:"op"`
 	Prefix  string `json:"prefix,omitempty"` // OpClear: drop only this path and what is below it
+	// Warm is OpWarm's order.
+	Warm *WarmOrder `json:"warm,omitempty"`
 }
 
 // Response is what a client gets.
@@ -59,7 +62,9 @@ type Hello struct {
 	Size  int    `json:"size"` // ranks of the job
 	PID   int    `json:"pid"`
 	Mount string `json:"mount"`
-	Dir   JobDir `json:"dir"`
+	// Target is the directory that the mount shows.
+	Target string `json:"target"`
+	Dir    JobDir `json:"dir"`
 }
 
 // Cleared answers OpClear.
@@ -91,6 +96,9 @@ func decodeRequest(b []byte) (Request, error) {
 }
 
 func (r Request) check() error {
+	if r.Warm != nil && r.Op != OpWarm {
+		return fmt.Errorf("request %s takes no order to warm", r.Op)
+	}
 	switch r.Op {
 	case OpHello, OpStatus, OpStop, opExit:
 		if r.Prefix != "" {
@@ -99,6 +107,15 @@ func (r Request) check() error {
 	case OpClear:
 		if r.Prefix != "" && r.Prefix[0] != '/' {
 			return fmt.Errorf("prefix %q is not an absolute path", r.Prefix)
+		}
+	case OpWarm:
+		switch {
+		case r.Warm == nil:
+			return fmt.Errorf("request %s without an order", r.Op)
+		case r.Warm.Dir != "" && r.Warm.Dir[0] != '/':
+			return fmt.Errorf("directory %q is not an absolute path", r.Warm.Dir)
+		case len(r.Warm.Manifest) > MaxManifest:
+			return fmt.Errorf("a manifest of %d bytes, where %d are the limit", len(r.Warm.Manifest), MaxManifest)
 		}
 	default:
 		return fmt.Errorf("unknown request %q", r.Op)

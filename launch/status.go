@@ -57,6 +57,9 @@ type NodeStatus struct {
 
 	Compression CompressionStatus `json:"compression"`
 
+	// Warm is what was brought into memory before it was asked for.
+	Warm Warmth `json:"warm"`
+
 	// Trees is the traffic with the parents and children in each tree.
 	Trees []TreeStatus `json:"trees"`
 	// Suspects is the number of peers that failed to answer and have not been reached since.

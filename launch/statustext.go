@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -54,6 +55,9 @@ func (s Status) WriteSummary(w io.Writer) error {
 	out.WriteString(s.Totals.text())
 	out.WriteString(s.Totals.Compression.text())
 	fmt.Fprintf(out, "  outputs      %s\n", s.Dir)
+	if info, err := os.Lstat(s.Dir.Manifest()); err == nil && !info.ModTime().Before(s.Started) {
+		fmt.Fprintf(out, "  next time    copper launch --warm %s\n", s.Dir.Manifest())
+	}
 	_, err := io.WriteString(w, out.String())
 	return err
 }

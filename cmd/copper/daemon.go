@@ -18,6 +18,7 @@ import (
 	"github.com/copper-hpc/copper/mpiboot"
 	"github.com/copper-hpc/copper/overlay"
 	"github.com/copper-hpc/copper/store"
+	"github.com/copper-hpc/copper/store/manifest"
 )
 
 // daemonCmd is run by copper serve. What it has to know comes through a channel; its arguments are
@@ -78,9 +79,11 @@ type daemon struct {
 	policy    *overlay.Compression
 	overlay   *overlay.Overlay
 	store     *store.Store
-	ahead     *store.Readahead // the kernel's way to store
-	expand    *store.Expand    // in front of ahead; set before view is
-	channel   *launch.Daemon   // what control can make of this daemon
+	ahead     *store.Readahead   // the kernel's way to store
+	expand    *store.Expand      // in front of ahead; set before view is
+	recorder  *manifest.Recorder // in front of expand; set before view is
+	warming   *warming
+	channel   *launch.Daemon // what control can make of this daemon
 	view      atomic.Pointer[view]
 	control   *launch.Control
 
@@ -129,6 +132,9 @@ func (d *daemon) takeDown(last bool) {
 	unmounted := d.unmount()
 	if unmounted != nil {
 		d.log.Error("the mount was not taken away in order", "error", unmounted)
+	}
+	if d.warming != nil {
+		d.warming.close()
 	}
 	if d.ahead != nil {
 		d.ahead.Close()

@@ -13,8 +13,9 @@ import (
 
 type launchCmd struct {
 	options
-	Nodes int  `name:"nodes" env:"COPPER_NODES" default:"1" placeholder:"N" help:"Number of daemons, all on this host (${default})."`
-	Print bool `name:"print" help:"Print the command that would be run, and do nothing."`
+	Nodes int      `name:"nodes" env:"COPPER_NODES" default:"1" placeholder:"N" help:"Number of daemons, all on this host (${default})."`
+	Warm  []string `name:"warm" env:"COPPER_WARM" sep:":" placeholder:"PATH" help:"Load a manifest of an earlier job, or a directory, before returning, as copper warm does; several with a colon between them."`
+	Print bool     `name:"print" help:"Print the command that would be run, and do nothing."`
 }
 
 // Validate is called by kong.
@@ -50,6 +51,10 @@ func (c *launchCmd) Run() error {
 			return err
 		}
 	}
+	warmers, err := readWarmers(c.Warm)
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	start := launch.Start{Finder: finder, Command: command, Timeout: c.Timeout,
@@ -58,8 +63,12 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	printReady(state, launch.JobDirOf(c.Dir, c.Job))
-	return nil
+	dir := launch.JobDirOf(c.Dir, c.Job)
+	printReady(state, dir)
+	if len(warmers) == 0 {
+		return nil
+	}
+	return warm(ctx, finder, &launch.Job{Dir: dir, State: *state}, warmers)
 }
 
 // command is the launcher's command line.

@@ -20,10 +20,13 @@ type cli struct {
 	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
 	Stop     stopCmd     `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
+	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
+
+	Visit visitCmd `cmd:"" hidden:"" help:"Look at the paths of a manifest through a mount; may hang as long as it does."`
 
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
 }

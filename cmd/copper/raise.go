@@ -14,6 +14,7 @@ import (
 	"github.com/copper-hpc/copper/mpiboot"
 	"github.com/copper-hpc/copper/overlay"
 	"github.com/copper-hpc/copper/store"
+	"github.com/copper-hpc/copper/store/manifest"
 )
 
 // raise puts the daemon's parts together.
@@ -79,9 +80,10 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 			v.Changed(path)
 		}
 	}
+	d.warming = newWarming(d)
 	d.channel = &launch.Daemon{
-		Hello:  launch.Hello{Job: d.Dir.ID(), Rank: roster.Self, Size: len(roster.Cards), PID: os.Getpid(), Mount: d.footprint.Mount, Dir: d.Dir},
-		Status: d.status, Clear: d.clear, Unmount: d.unmount, Exit: d.letGo,
+		Hello:  launch.Hello{Job: d.Dir.ID(), Rank: roster.Self, Size: len(roster.Cards), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.Target, Dir: d.Dir},
+		Status: d.status, Clear: d.clear, Warm: d.warming.order, Unmount: d.unmount, Exit: d.letGo,
 	}
 	d.overlay.Handle(d.channel.Answer)
 	for _, l := range d.listeners {
@@ -122,7 +124,8 @@ func (d *daemon) show() error {
 		d.log.Error("compressed data in memory is damaged; it is read again", "path", path)
 		d.store.Forget(path)
 	}
-	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.expand, StatFS: d.origin.StatFS, Log: d.log})
+	d.recorder = manifest.NewRecorder(d.expand)
+	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log})
 	if err != nil {
 		return inputIfSetup(err)
 	}

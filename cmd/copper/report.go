@@ -41,6 +41,7 @@ func (d *daemon) status() launch.NodeStatus {
 	s.Compression.Compressed = s.Compression.Plus(launch.Compressed{
 		Tried: made.Encoded + made.Skipped, Skipped: made.Skipped, RawBytes: made.RawBytes, EncodedBytes: made.EncodedBytes,
 	})
+	s.Warm = d.warming.warmth()
 	o := d.overlay.Stats()
 	s.Suspects, s.Failovers, s.DirectReads = o.Suspects, o.Failovers, o.Direct
 	for i, t := range o.Trees {
@@ -73,8 +74,11 @@ func (d *daemon) clear(prefix string) int {
 
 // unmount ends the mount and leaves the rest of the daemon to the others.
 func (d *daemon) unmount() error {
-	if v := d.view.Load(); v != nil {
-		return v.Unmount()
+	v := d.view.Load()
+	if v == nil {
+		return nil
 	}
-	return nil
+	err := v.Unmount()
+	d.writeManifest()
+	return err
 }
