@@ -18,6 +18,8 @@ type Job struct {
 	Copper string // the binary
 	Dir    string // everything lies below: mnt0, mnt1, … and jobs
 	Nodes  int
+
+	Stopped bool // by Stop, without an error
 }
 
 // Options are the choices for [Launch].
@@ -52,7 +54,11 @@ func (j *Job) Run(ctx context.Context, subcommand string, args ...string) (strin
 }
 
 // Stop runs `copper stop` and returns its closing summary.
-func (j *Job) Stop(ctx context.Context) (string, error) { return j.Run(ctx, "stop") }
+func (j *Job) Stop(ctx context.Context) (string, error) {
+	summary, err := j.Run(ctx, "stop")
+	j.Stopped = err == nil
+	return summary, err
+}
 
 // Status runs `copper status --json` and decodes it into v.
 func (j *Job) Status(ctx context.Context, v any) error {

@@ -43,8 +43,10 @@ func start(t *testing.T, o cluster.Options) *cluster.Job {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := job.Stop(context.Background()); err != nil {
-			t.Error(err)
+		if !job.Stopped {
+			if _, err := job.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
 		}
 		if left := mountsBelow(t, o.Dir, "fuse.copper"); len(left) > 0 {
 			t.Errorf("still mounted: %v", left)
