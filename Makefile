@@ -22,7 +22,7 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
 
-.PHONY: all copper mpich deps test unit race e2e lint demo bench bench-overlay install clean
+.PHONY: all copper mpich deps test unit race e2e lint demo bench bench-overlay bench-node install clean
 
 all: copper
 
@@ -74,7 +74,7 @@ demo:
 	@$(MAKE) --no-print-directory copper
 	@$(GO) run ./ci/demo
 
-bench: bench-overlay
+bench: bench-overlay bench-node
 	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/...
 
 # The wire against a bare TCP ping-pong, grpc-go and iperf3. A module of its own, so that the
@@ -82,6 +82,11 @@ bench: bench-overlay
 bench-overlay:
 	@command -v iperf3 >/dev/null || ci/deps bench
 	@cd ci/bench && $(GO) run ./overlay
+
+# What a node's second process feels of Copper, against the native file system.
+bench-node: copper
+	@command -v gcc >/dev/null && dpkg -s libfuse3-dev >/dev/null 2>&1 || ci/deps bench
+	@cd ci/bench && $(GO) run ./node
 
 install: copper
 	install -D -m 755 bin/copper $(DESTDIR)$(PREFIX)/bin/copper
