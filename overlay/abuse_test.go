@@ -24,11 +24,11 @@ func (c *cluster) intrude(t testing.TB, as, to int, ch channel) *link {
 		t.Fatal(err)
 	}
 	h := me.hello(to, 0, ch)
-	session, err := introduce(conn, &me.secret, h)
+	open, session, err := introduce(conn, &me.secret, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newLink(conn, h, session, time.Minute, 0)
+	return newLink(open, h, session, time.Minute, 0)
 }
 
 // TestChildTalksNonsense: a connection on which something else comes than the protocol has is
@@ -184,12 +184,12 @@ func (m *member) impersonate(t *testing.T, c *cluster, rank int, answer func(hea
 			}
 			wg.Go(func() {
 				defer conn.Close()
-				h, session, err := admit(conn, &m.secret, rank, m.forest)
+				open, h, session, err := door{secret: &m.secret, self: rank, forest: m.forest, encrypt: m.encrypt}.admit(conn)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				l := newLink(conn, h, session, time.Minute, 0)
+				l := newLink(open, h, session, time.Minute, 0)
 				for {
 					h, err := l.next()
 					if err != nil {
@@ -325,7 +325,7 @@ func FuzzLink(f *testing.F) {
 		for _, ch := range []channel{small, bulk} {
 			near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 			feed(near, words)
-			_ = newAnswerer(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o, c.members[0].store, 1).run(t.Context())
+			_ = newAnswerer(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o, c.members[0].store, &child{limit: fewestHeld}).run(t.Context())
 
 			near, far = virtualPair(endpointAddr("a"), endpointAddr("b"))
 			a := newAsker(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o.memory, o.timing)

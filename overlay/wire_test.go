@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -115,7 +116,7 @@ func TestListingRoundTrip(t *testing.T) {
 			})
 		}
 		slices.SortFunc(l.Entries, func(a, b store.Entry) int { return strings.Compare(a.Name, b.Name) })
-		payload, err := encodeListing(l)
+		payload, err := encoded(l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,6 +130,18 @@ func TestListingRoundTrip(t *testing.T) {
 	})
 }
 
+func encoded(l *store.Listing) ([]byte, error) {
+	size, err := listingSize(l)
+	if err != nil {
+		return nil, err
+	}
+	b := encodeListing(l, size)
+	if len(b) != size {
+		err = fmt.Errorf("%d bytes, not %d", len(b), size)
+	}
+	return b, err
+}
+
 func TestListingRefuses(t *testing.T) {
 	for name, entries := range map[string][]store.Entry{
 		"unsorted names": {{Name: "b"}, {Name: "a"}},
@@ -138,7 +151,7 @@ func TestListingRefuses(t *testing.T) {
 		"dot-dot":        {{Name: ".."}},
 		"a zero byte":    {{Name: "a\x00"}},
 	} {
-		payload, err := encodeListing(&store.Listing{Entries: entries})
+		payload, err := encoded(&store.Listing{Entries: entries})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +159,7 @@ func TestListingRefuses(t *testing.T) {
 			t.Errorf("a listing with %s is accepted", name)
 		}
 	}
-	if _, err := encodeListing(&store.Listing{Entries: []store.Entry{{Name: strings.Repeat("n", maxName+1)}}}); err == nil {
+	if _, err := encoded(&store.Listing{Entries: []store.Entry{{Name: strings.Repeat("n", maxName+1)}}}); err == nil {
 		t.Error("a name that nobody would accept is sent")
 	}
 	if _, err := (reply{payload: appendUnchanged(nil, time.Time{})}).listing(nil); err == nil {
@@ -225,7 +238,7 @@ func TestAnswersRoundTrip(t *testing.T) {
 // FuzzPayloads gives every decoder bytes that no encoder made. A payload that is accepted must
 // mean the same when it is encoded again.
 func FuzzPayloads(f *testing.F) {
-	listing, err := encodeListing(&store.Listing{Complete: true, Entries: []store.Entry{{Name: "a"}, {Name: "b"}}})
+	listing, err := encoded(&store.Listing{Complete: true, Entries: []store.Entry{{Name: "a"}, {Name: "b"}}})
 	if err != nil {
 		f.Fatal(err)
 	}
