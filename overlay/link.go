@@ -66,8 +66,12 @@ func (a arrivals) Read(p []byte) (int, error) {
 
 // limit sets the deadline for what comes next.
 func (l *link) limit(now time.Time) error {
-	if l.begun && l.end.IsZero() {
+	switch {
+	case !l.begun:
+	case l.end.IsZero():
 		l.end = now.Add(l.frame)
+	case !now.Before(l.end):
+		return fmt.Errorf("a frame has not come whole in %v", l.frame)
 	}
 	deadline := l.end
 	if l.silence > 0 && (!l.begun || now.Add(l.silence).Before(l.end)) {
