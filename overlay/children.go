@@ -11,9 +11,9 @@ import (
 // What one peer may have of this node, over all of its connections. A daemon stays well below; one
 // that doesn't hurts itself: it is cut off, told that the node is busy, or has its requests wait.
 const (
-	// maxLinks is the connections of one peer for one tree and channel: the one that it uses, and one
-	// of which it knows that it is dead, and this node not yet. The oldest makes room for a new one.
-	maxLinks = 2
+	// maxLinks is the connections of one peer for one tree and channel: those that it uses, and those
+	// of which it knows that they are dead, and this node not yet. The oldest makes room for a new one.
+	maxLinks = 4
 	// maxAsked is the requests of one peer that are being answered. Those beyond are refused as
 	// busy, so that they go to somebody else.
 	maxAsked = 2048

@@ -48,6 +48,38 @@ func TestEncryptionMustAgree(t *testing.T) {
 	}
 }
 
+// late is a connection whose every write but the first takes its time.
+type late struct {
+	net.Conn
+	begun bool
+}
+
+func (l *late) Write(p []byte) (int, error) {
+	if l.begun {
+		time.Sleep(time.Second)
+	}
+	l.begun = true
+	return l.Conn.Write(p)
+}
+
+// TestRefusalIsHeard: one who is refused while it is still talking learns why.
+func TestRefusalIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 1)
+		c := start(t, plan{nodes: 2, origin: origin})
+		conn, err := c.members[1].transport.Dial(t.Context(), c.nodes[0].Endpoints[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := c.members[1].hello(0, 0, control)
+		h.encrypted = true
+		if _, _, err := introduce(&late{Conn: conn}, &c.members[1].secret, h); err == nil || !strings.Contains(err.Error(), "--encrypt") {
+			t.Errorf("it says %v", err)
+		}
+		_ = conn.Close()
+	})
+}
+
 // TestEncryptedHandshakeRefuses: what comes in plain where TLS is expected is an error that can be
 // understood, and the secret counts as ever.
 func TestEncryptedHandshakeRefuses(t *testing.T) {

@@ -233,4 +233,7 @@ func TestAnswersRoundTrip(t *testing.T) {
 	if _, err := decodeAnswers(encodeAnswers(answers), 3); err == nil {
 		t.Error("an answer of a rank beyond the roster is accepted")
 	}
+	if _, err := decodeAnswers(encodeAnswers(make([]Answer, 4*maxAnswers+1)), 4); err == nil {
+		t.Error("more answers are accepted than nodes can give")
+	}
 }
