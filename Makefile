@@ -3,6 +3,7 @@
 # make test      install what is missing, then run everything
 # make demo      see it work, in a few minutes
 # make bench     measure; slower
+# make fuzz      feed every decoder and protocol end with bytes that nobody sent, FUZZTIME=30s each
 # make install PREFIX=/usr/local
 
 PREFIX ?= /usr/local
@@ -22,7 +23,7 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
 
-.PHONY: all copper mpich deps test unit race e2e lint demo bench bench-overlay bench-node install clean
+.PHONY: all copper mpich deps test unit race e2e lint demo bench bench-overlay bench-node fuzz install clean
 
 all: copper
 
@@ -87,6 +88,14 @@ bench-overlay:
 bench-node: copper
 	@command -v gcc >/dev/null && dpkg -s libfuse3-dev >/dev/null 2>&1 || ci/deps bench
 	@cd ci/bench && $(GO) run ./node
+FUZZTIME ?= 30s
+fuzz:
+	@set -e; for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do \
+			echo "$$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$(dirname $$file); \
+		done; \
+	done
 
 install: copper
 	install -D -m 755 bin/copper $(DESTDIR)$(PREFIX)/bin/copper

@@ -2,12 +2,14 @@ package overlay
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,17 +20,22 @@ import (
 // intrude connects to a member as another rank of the job does, for a test to say what no asker says.
 func (c *cluster) intrude(t testing.TB, as, to int, ch channel) *link {
 	t.Helper()
+	return c.intrudeIn(t, 0, as, to, ch)
+}
+
+func (c *cluster) intrudeIn(t testing.TB, tree, as, to int, ch channel) *link {
+	t.Helper()
 	me := c.members[as]
 	conn, err := me.transport.Dial(t.Context(), c.nodes[to].Endpoints[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := me.hello(to, 0, ch)
-	session, err := introduce(conn, &me.secret, h)
+	h := me.hello(to, tree, ch)
+	open, session, err := introduce(conn, &me.secret, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newLink(conn, h, session, time.Minute, 0)
+	return newLink(open, h, session, time.Minute, 0)
 }
 
 // TestChildTalksNonsense: a connection on which something else comes than the protocol has is
@@ -184,12 +191,12 @@ func (m *member) impersonate(t *testing.T, c *cluster, rank int, answer func(hea
 			}
 			wg.Go(func() {
 				defer conn.Close()
-				h, session, err := admit(conn, &m.secret, rank, m.forest)
+				open, h, session, err := door{secret: &m.secret, self: rank, forest: m.forest, encrypt: m.encrypt}.admit(conn)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				l := newLink(conn, h, session, time.Minute, 0)
+				l := newLink(open, h, session, time.Minute, 0)
 				for {
 					h, err := l.next()
 					if err != nil {
@@ -298,62 +305,97 @@ func TestGreedyChildIsCutOff(t *testing.T) {
 	})
 }
 
-// FuzzLink feeds both ends of a link with bytes after the handshake; neither may crash, hang or
-// leak.
-func FuzzLink(f *testing.F) {
-	frame := func(h header, payload []byte) []byte {
-		h.length, h.session = len(payload), 7
-		return append(h.append(nil), payload...)
+// TestPathsStayInTheView: a peer that knows the secret gets at nothing outside the view, by whatever
+// path and for whatever it asks. What is no path of the view is refused before a file system hears of it.
+func TestPathsStayInTheView(t *testing.T) {
+	outside := t.TempDir()
+	view := filepath.Join(outside, "view")
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(view, "d"), 0o755),
+		os.WriteFile(filepath.Join(outside, "private"), []byte("private"), 0o644),
+		os.WriteFile(filepath.Join(view, "d/f"), []byte("public"), 0o644),
+		os.Symlink("..", filepath.Join(view, "up")),
+		os.Symlink("../private", filepath.Join(view, "out")),
+		os.Symlink("/etc", filepath.Join(view, "etc")),
+	); err != nil {
+		t.Fatal(err)
 	}
-	f.Add(frame(header{kind: kindStat, id: 1}, statRequest("/d", store.Version{}).append(nil)))
-	f.Add(frame(header{kind: kindList, id: 1}, listRequest("/d", nil).append(nil)))
-	f.Add(frame(header{kind: kindReadChunk, id: 1}, readChunkRequest(store.File{Path: "/d", Version: store.Version{Size: 1}}, 0).append(nil)))
-	f.Add(frame(header{kind: kindPing}, nil))
-	f.Add(append(frame(header{kind: kindReadLink, id: 1}, []byte("/a")), frame(header{kind: kindCancel, id: 1}, nil)...))
-	f.Add(frame(header{kind: kindStat, flags: flagReply, id: 1}, make([]byte, attrSize)))
-	f.Add(frame(header{kind: kindStat, flags: flagReply, id: 1, status: 2}, make([]byte, 8)))
-	for _, form := range []chunkForm{{encoding: store.S2, sum: crc32.Checksum([]byte{1, 2, 3}, crc32.MakeTable(crc32.Castagnoli))}, {}} {
-		f.Add(frame(header{kind: kindReadChunk, flags: flagReply, id: 1}, append(form.append(nil), 1, 2, 3)))
-		f.Add(frame(header{kind: kindReadChunk, flags: flagReply, id: 1}, append(form.append(nil), 1, 2, 3, 4, 5)))
+	var root *store.Origin
+	c := start(t, plan{nodes: 2, origin: func(m *member) store.Source {
+		origin, err := store.NewOrigin(view, m.mem, store.OriginOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = origin.Close() })
+		if root == nil {
+			root = origin // that of rank 0, which is the root
+		}
+		return origin
+	}})
+	links := map[channel]*link{small: c.intrude(t, 1, 0, small), bulk: c.intrude(t, 1, 0, bulk)}
+	ask := func(q request) status {
+		l := links[kinds[q.kind].channel]
+		l.put(q, 1)
+		h, payload := l.reply(t)
+		if bytes.Contains(payload, []byte("private")) && h.status == statusOK && q.path != "/out" {
+			t.Errorf("%v of %q brings %q", q.kind, q.path, payload)
+		}
+		return h.status
 	}
-	f.Add(bytes.Repeat([]byte{7}, 100))
-	_, origin := pfs(f, 1)
-	c := start(f, plan{nodes: 1, origin: origin})
-	o := c.members[0].Overlay
-	f.Fuzz(func(t *testing.T, words []byte) {
-		var asked atomic.Bool
-		for _, ch := range []channel{small, bulk} {
-			near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
-			feed(near, words)
-			_ = newAnswerer(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o, c.members[0].store, 1).run(t.Context())
-
-			near, far = virtualPair(endpointAddr("a"), endpointAddr("b"))
-			a := newAsker(newLink(far, hello{channel: ch}, 7, time.Minute, 0), o.memory, o.timing)
-			var wg sync.WaitGroup
-			wg.Go(func() {
-				q := readLinkRequest("/d")
-				if ch == bulk {
-					q = readChunkRequest(store.File{Path: "/d", Version: store.Version{Size: 5}}, 0)
-				}
-				r, err := a.ask(t.Context(), q)
-				if err == nil && r.data != nil {
-					if chunk, err := r.chunk(); err == nil {
-						chunk.Release()
-					}
-				}
-				asked.Store(true)
-			})
-			feed(near, words)
-			a.run()
-			wg.Wait()
+	version := store.Version{Size: 7}
+	each := func(path string) []request {
+		return []request{
+			statRequest(path, store.Version{}), listRequest(path, nil), readLinkRequest(path),
+			readChunkRequest(store.File{Path: path, Version: version}, 0),
 		}
-		if !asked.Load() {
-			t.Error("nobody asked")
+	}
+	for _, path := range []string{
+		"", ".", "..", "d/f", "../private", "/..", "/../private", "/d/../../private", "/d/..", "/./d", "/d/.",
+		"//", "//d", "/d/", "/d//f", "/d/f\x00", "/\x00/../private", "\x00", "/" + strings.Repeat("n", maxPath),
+	} {
+		for _, q := range each(path) {
+			payload := q.append(nil)
+			if len(payload) > kinds[q.kind].request {
+				continue // ends the connection: see TestChildTalksNonsense
+			}
+			if got := ask(q); got != statusMalformed {
+				t.Errorf("%v of %.20q: %v", q.kind, path, got)
+			}
 		}
-	})
-}
-
-func feed(conn net.Conn, words []byte) {
-	_, _ = conn.Write(words[:min(len(words), virtualBuffer)])
-	_ = conn.Close()
+	}
+	if n := root.Counts(); n != (store.OriginCounts{}) {
+		t.Errorf("the file system was asked: %+v", n)
+	}
+	for path, want := range map[string]syscall.Errno{
+		"/up/private":                     syscall.ELOOP,
+		"/up/view/d/f":                    syscall.ELOOP,
+		"/etc/passwd":                     syscall.ELOOP,
+		"/" + strings.Repeat("n", 256):    syscall.ENAMETOOLONG,
+		strings.Repeat("/nn", 2000):       syscall.ENAMETOOLONG,
+		"/d/f/x":                          syscall.ENOTDIR,
+		"/" + strings.Repeat("\xff", 255): syscall.ENOENT,
+		"/...":                            syscall.ENOENT,
+		"/d/%2e%2e":                       syscall.ENOENT,
+	} {
+		for _, q := range each(path) {
+			want := status(want)
+			if q.kind == kindReadChunk && (want == status(syscall.ENOENT) || want == status(syscall.ENOTDIR)) {
+				want = status(syscall.ESTALE) // there is no file of that version
+			}
+			if got := ask(q); got != want {
+				t.Errorf("%v of %.40q: %v, want %v", q.kind, path, got, want)
+			}
+		}
+	}
+	for _, q := range each("/out") {
+		if got := ask(q); (got == statusOK) != (q.kind == kindStat || q.kind == kindReadLink) {
+			t.Errorf("%v of a link that leads outside: %v", q.kind, got)
+		}
+	}
+	if got := ask(statRequest("/d/f", store.Version{})); got != statusOK {
+		t.Errorf("what is in the view: %v", got)
+	}
+	for _, l := range links {
+		_ = l.conn.Close()
+	}
 }

@@ -14,16 +14,17 @@ type answerer struct {
 	*link
 	overlay *Overlay
 	src     store.Source
-	child   int // rank
+	child   *child
 
 	mu      sync.Mutex
 	asked   map[uint64]context.CancelFunc // the requests being answered, by their ids
 	running sync.WaitGroup
 }
 
-func newAnswerer(l *link, o *Overlay, src store.Source, child int) *answerer {
+func newAnswerer(l *link, o *Overlay, src store.Source, c *child) *answerer {
+	l.out.child = c
 	return &answerer{
-		link: l, overlay: o, src: src, child: child,
+		link: l, overlay: o, src: src, child: c,
 		asked: make(map[uint64]context.CancelFunc),
 	}
 }
@@ -54,43 +55,57 @@ func (a *answerer) receive(ctx context.Context) error {
 	case h.flags != 0:
 		return fmt.Errorf("a %s reply from a child", h.kind)
 	case h.kind == kindPing && h.length == 0:
-		a.out.post(a.header(kindPing, flagReply, statusOK, h.id))
+		a.out.signal(a.header(kindPing, flagReply, statusOK, h.id))
 		return nil
 	case h.kind == kindCancel && h.length == 0:
 		a.cancel(h.id)
 		return nil
-	case !h.kind.asks(a.channel):
+	case !h.kind.asks(a.channel), h.length > kinds[h.kind].request:
 		return fmt.Errorf("a %s request of %d bytes on the %s channel", h.kind, h.length, a.channel)
+	case !a.child.enter(h.kind, h.length):
+		if _, err := a.in.Discard(h.length); err != nil {
+			return err
+		}
+		return a.refuse(h, reply{status: statusBusy})
 	}
+	started, err := a.begin(ctx, h)
+	if !started {
+		a.child.leave(h.kind, h.length)
+	}
+	return err
+}
+
+// begin starts to answer a request that the child may put.
+func (a *answerer) begin(ctx context.Context, h header) (started bool, err error) {
 	payload, err := a.payload(h, kinds[h.kind].request)
 	if err != nil {
-		return err
+		return false, err
 	}
 	q, err := decodeRequest(h.kind, payload)
 	if err == nil && a.overlay.treeOf(q) != a.tree {
 		err = fmt.Errorf("%q is not of tree %d", q.path, a.tree)
 	}
 	if err != nil {
-		a.send(h, reply{status: statusMalformed, payload: text(err)})
-		return nil
+		return false, a.refuse(h, reply{status: statusMalformed, payload: text(err)})
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	asked, cancel := context.WithCancel(ctx)
 	if err := a.enter(h.id, cancel); err != nil {
 		cancel()
-		return err
+		return false, err
 	}
 	if q.kind == kindControl {
 		a.overlay.gathering.begin()
 	}
 	a.running.Go(func() {
-		r := a.answer(ctx, q)
+		r, held := a.answer(asked, ctx, q)
 		a.leave(h.id)
-		a.send(h, r)
+		a.child.leave(h.kind, h.length)
+		a.send(h, r, held)
 		if q.kind == kindControl {
 			a.overlay.gathering.end()
 		}
 	})
-	return nil
+	return true, nil
 }
 
 // enter counts a request in. A child keeps to the limit itself, see [inFlight], and never has two
@@ -130,12 +145,17 @@ func (a *answerer) leave(id uint64) {
 	}
 }
 
-// send sends the reply to a request.
-func (a *answerer) send(to header, r reply) {
+// send sends the reply to a request, for which the child holds so much.
+func (a *answerer) send(to header, r reply, held int64) {
 	h := a.header(to.kind, flagReply, r.status, to.id)
 	if r.data == nil {
-		a.out.send(h, r.payload, nil)
+		a.out.sendHeld(h, r.payload, nil, held)
 		return
 	}
-	a.out.send(h, r.form.append(make([]byte, 0, chunkHeader)), r.data)
+	a.out.sendHeld(h, r.form.append(make([]byte, 0, chunkHeader)), r.data, held)
+}
+
+// refuse replies to a request without answering it.
+func (a *answerer) refuse(to header, r reply) error {
+	return a.out.refuse(a.header(to.kind, flagReply, r.status, to.id), r.payload)
 }

@@ -9,10 +9,13 @@ import (
 )
 
 // pair is a parent that knows everything already, and its child, over TCP.
-func pair(b *testing.B, file []byte) (child *member, f store.File) {
+func pair(b *testing.B, file []byte, encrypt bool) (child *member, f store.File) {
 	tree, origin := pfs(b, 1)
 	tree.Write("/big", file)
-	c := start(b, plan{nodes: 2, endpoint: "tcp://127.0.0.1:0", transport: func(int) Transport { return TCP{} }, origin: origin})
+	c := start(b, plan{
+		nodes: 2, endpoint: "tcp://127.0.0.1:0", transport: func(int) Transport { return TCP{} }, origin: origin,
+		config: func(cfg *Config) { cfg.Encrypt = encrypt },
+	})
 	child = c.at(0, 1)
 	child.stat(b, "/d/f0")
 	return child, store.File{Path: "/big", Version: child.stat(b, "/big").Version()}
@@ -20,7 +23,7 @@ func pair(b *testing.B, file []byte) (child *member, f store.File) {
 
 // BenchmarkStat is the round trip of a stat that the parent answers from memory.
 func BenchmarkStat(b *testing.B) {
-	child, _ := pair(b, nil)
+	child, _ := pair(b, nil, false)
 	b.Run("one", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -84,18 +87,22 @@ func exchange(b *testing.B, conn net.Conn, ask, answer []byte) {
 
 // BenchmarkChunk is the rate at which chunks come that the parent has in memory.
 func BenchmarkChunk(b *testing.B) {
-	const chunks = 16
-	child, file := pair(b, make([]byte, chunks*store.ChunkSize))
-	b.SetBytes(store.ChunkSize)
-	b.SetParallelism(2)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for i := int64(0); pb.Next(); i++ {
-			chunk, err := child.ReadChunk(b.Context(), file, i%chunks)
-			if err != nil {
-				b.Fatal(err)
-			}
-			chunk.Release()
-		}
-	})
+	for name, encrypt := range map[string]bool{"plain": false, "encrypted": true} {
+		b.Run(name, func(b *testing.B) {
+			const chunks = 16
+			child, file := pair(b, make([]byte, chunks*store.ChunkSize), encrypt)
+			b.SetBytes(store.ChunkSize)
+			b.SetParallelism(2)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := int64(0); pb.Next(); i++ {
+					chunk, err := child.ReadChunk(b.Context(), file, i%chunks)
+					if err != nil {
+						b.Fatal(err)
+					}
+					chunk.Release()
+				}
+			})
+		})
+	}
 }

@@ -12,6 +12,9 @@ import (
 const (
 	// controlTree carries the control requests.
 	controlTree = 0
+	// maxAnswers is how many answers of each node may come together. A node may be asked twice when
+	// another fails.
+	maxAnswers = 4
 	// gatherBound is how long Gather waits if its context sets no deadline.
 	gatherBound = time.Minute
 )
@@ -173,7 +176,7 @@ func decodeAnswers(payload []byte, nodes int) ([]Answer, error) {
 		a := Answer{Rank: int(d.u32())}
 		failed := d.u8() != 0
 		text := d.take(int(d.u32()))
-		if d.broken || a.Rank >= nodes {
+		if d.broken || a.Rank >= nodes || len(answers) >= maxAnswers*nodes {
 			return nil, errMalformed
 		}
 		if failed {

@@ -20,6 +20,10 @@
 // its own. A parent that answers pings is waited for; one from which nothing has come for three
 // ping intervals is not.
 //
+// Whoever connects has proven nothing until the handshake is over (handshake.go, tls.go,
+// strangers.go), and has a share of the node from then on, over which it can't go (children.go):
+// whatever it sends, it costs the node no more than that, and others nothing.
+//
 // Beside the file system's questions the overlay carries control requests, which [Overlay.Gather]
 // puts to every node of the job.
 //

@@ -93,6 +93,31 @@ func (c *faultyConn) Close() error {
 	return c.Conn.Close()
 }
 
+// dripping is a Transport of whose dialled connections one byte can be read every second, once a
+// handshake has been.
+type dripping struct{ Transport }
+
+func (d dripping) Dial(ctx context.Context, endpoint string) (net.Conn, error) {
+	conn, err := d.Transport.Dial(ctx, endpoint)
+	return &drippingConn{Conn: conn, swift: challengeSize}, err
+}
+
+type drippingConn struct {
+	net.Conn
+	swift int // bytes that come at once
+}
+
+func (c *drippingConn) Read(p []byte) (int, error) {
+	if c.swift > 0 {
+		n, err := c.Conn.Read(p[:min(len(p), c.swift)])
+		c.swift -= n
+		return n, err
+	}
+	n, err := c.Conn.Read(p[:1])
+	time.Sleep(time.Second)
+	return n, err
+}
+
 // failing is a Source that fails in one way, once ctx is done if it waits for that.
 type failing struct {
 	err   error

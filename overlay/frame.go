@@ -90,7 +90,7 @@ const (
 const (
 	maxPath     = 16 << 10 // longer ones never enter the overlay: the origin is asked directly
 	maxName     = 4 << 10
-	maxListing  = 256 << 20
+	maxListing  = 64 << 20 // some two million names; larger ones are not listed through the overlay
 	maxControl  = 64 << 20
 	maxProblem  = 1 << 10   // what a reply says that isn't OK
 	chunkHeader = 1 + 4 + 4 // its form, see chunkForm

@@ -45,7 +45,14 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.Conn.Write(p)
 }
 
+// rank3 is a listener that knows the job's secret.
+var rank3 = door{secret: &jobSecret, self: 3, forest: shakers}
+
 func shakeHands(d hello, dialSecret, listenSecret [32]byte) outcome {
+	return shakeHandsWith(d, dialSecret, listenSecret, d.encrypted)
+}
+
+func shakeHandsWith(d hello, dialSecret, listenSecret [32]byte, listenerEncrypts bool) outcome {
 	near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 	wire := &recorder{Conn: near}
 	var o outcome
@@ -53,9 +60,9 @@ func shakeHands(d hello, dialSecret, listenSecret [32]byte) outcome {
 	go func() {
 		defer close(done)
 		defer far.Close()
-		o.caller, o.admitted, o.admitErr = admit(far, &listenSecret, 3, shakers)
+		_, o.caller, o.admitted, o.admitErr = door{secret: &listenSecret, self: 3, forest: shakers, encrypt: listenerEncrypts}.admit(far)
 	}()
-	o.dialled, o.dialErr = introduce(wire, &dialSecret, d)
+	_, o.dialled, o.dialErr = introduce(wire, &dialSecret, d)
 	_ = near.Close()
 	<-done
 	o.fromDialler, o.toDiallers = wire.written.Bytes(), wire.read.Bytes()
@@ -104,7 +111,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		},
 		"another version": {
 			change(dialler(), func(h *hello) { h.version = 7 }), jobSecret,
-			"protocol version 2, this node 7", "protocol version 7, this node 2",
+			"protocol version 3, this node 7", "protocol version 7, this node 3",
 		},
 		"a rank that isn't there": {
 			change(dialler(), func(h *hello) { h.to = 4 }), jobSecret,
@@ -156,9 +163,10 @@ func TestDiallerWantsTheRankItDialled(t *testing.T) {
 		greeting := make([]byte, helloSize)
 		_, _ = io.ReadFull(far, greeting)
 		bare := appendChallenge(nil, protocolVersion, refusedNot, 4, newNonce())
-		_, _ = far.Write(append(bare, prove(&jobSecret, roleListener, greeting, bare)...))
+		said := transcript{secret: &jobSecret, greeting: greeting, bare: bare}
+		_, _ = far.Write(append(bare, said.prove(roleListener)...))
 	}()
-	_, err := introduce(near, &jobSecret, dialler())
+	_, _, err := introduce(near, &jobSecret, dialler())
 	if err == nil || !strings.Contains(err.Error(), "rank 4 answers") {
 		t.Errorf("the dialler says %v", err)
 	}
@@ -176,7 +184,7 @@ func TestListenerWantsAProofForThisConnection(t *testing.T) {
 		near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 		refused := make(chan error)
 		go func() {
-			_, _, err := admit(far, &jobSecret, 3, shakers)
+			_, _, _, err := rank3.admit(far)
 			refused <- err
 		}()
 		challenge := make([]byte, challengeSize)
@@ -201,7 +209,7 @@ func TestDiallerWantsAProof(t *testing.T) {
 	recorded := shakeHands(dialler(), jobSecret, jobSecret)
 	near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 	_, _ = far.Write(recorded.toDiallers)
-	if _, err := introduce(near, &jobSecret, dialler()); err == nil || !strings.Contains(err.Error(), "secret") {
+	if _, _, err := introduce(near, &jobSecret, dialler()); err == nil || !strings.Contains(err.Error(), "secret") {
 		t.Errorf("a recorded challenge: the dialler says %v", err)
 	}
 
@@ -214,7 +222,7 @@ func TestDiallerWantsAProof(t *testing.T) {
 	}()
 	echoed := dialler()
 	echoed.channel = small // whose number is also that of no refusal
-	if _, err := introduce(near, &jobSecret, echoed); err == nil || !strings.Contains(err.Error(), "rank 5 answers") {
+	if _, _, err := introduce(near, &jobSecret, echoed); err == nil || !strings.Contains(err.Error(), "rank 5 answers") {
 		t.Errorf("its own echo: the dialler says %v", err)
 	}
 }
@@ -222,7 +230,7 @@ func TestDiallerWantsAProof(t *testing.T) {
 func TestStrangersAreSentAway(t *testing.T) {
 	near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))
 	_, _ = near.Write(bytes.Repeat([]byte("GET / HTTP/1.1\r\n"), 10))
-	if _, _, err := admit(far, &jobSecret, 3, shakers); !errors.Is(err, errStranger) {
+	if _, _, _, err := rank3.admit(far); !errors.Is(err, errStranger) {
 		t.Errorf("the listener says %v", err)
 	}
 	if n, _ := far.Read(make([]byte, 1000)); n != 160-helloSize {

@@ -25,6 +25,13 @@ type link struct {
 	received atomic.Int64
 	// silence is for how long nothing may come before a read fails; 0 for ever.
 	silence time.Duration
+	// frame is how long a frame may take to come once it has begun.
+	frame time.Duration
+
+	// of the reader alone
+	begun    bool      // a frame has begun to come
+	end      time.Time // when it must have come, if that was found out
+	deadline time.Time // that is set
 }
 
 const (
@@ -36,7 +43,9 @@ const (
 func newLink(conn net.Conn, h hello, session uint64, writeTimeout, silence time.Duration) *link {
 	l := &link{
 		conn: conn, tree: h.tree, channel: h.channel, session: session, silence: silence,
-		out: writer{conn: conn, timeout: writeTimeout},
+		// Its sender has writeTimeout for all of what it writes at once; the network may hold some of that.
+		frame: 2 * writeTimeout,
+		out:   writer{conn: conn, timeout: writeTimeout},
 	}
 	l.out.stopped.L = &l.out.mu
 	l.in = bufio.NewReaderSize(arrivals{l}, readBuffer)
@@ -47,14 +56,32 @@ func newLink(conn net.Conn, h hello, session uint64, writeTimeout, silence time.
 type arrivals struct{ *link }
 
 func (a arrivals) Read(p []byte) (int, error) {
-	if a.silence > 0 {
-		if err := a.conn.SetReadDeadline(time.Now().Add(a.silence)); err != nil {
-			return 0, err
-		}
+	if err := a.limit(time.Now()); err != nil {
+		return 0, err
 	}
 	n, err := a.conn.Read(p)
 	a.received.Add(int64(n))
 	return n, err
+}
+
+// limit sets the deadline for what comes next.
+func (l *link) limit(now time.Time) error {
+	switch {
+	case !l.begun:
+	case l.end.IsZero():
+		l.end = now.Add(l.frame)
+	case !now.Before(l.end):
+		return fmt.Errorf("a frame has not come whole in %v", l.frame)
+	}
+	deadline := l.end
+	if l.silence > 0 && (!l.begun || now.Add(l.silence).Before(l.end)) {
+		deadline = now.Add(l.silence)
+	}
+	if deadline.Equal(l.deadline) {
+		return nil
+	}
+	l.deadline = deadline
+	return l.conn.SetReadDeadline(deadline)
 }
 
 func (l *link) header(k kind, flags uint8, s status, id uint64) header {
@@ -63,6 +90,11 @@ func (l *link) header(k kind, flags uint8, s status, id uint64) header {
 
 // next reads a frame's header.
 func (l *link) next() (header, error) {
+	l.begun, l.end = false, time.Time{}
+	if _, err := l.in.Peek(1); err != nil {
+		return header{}, err
+	}
+	l.begun = true // by far most have come whole, and then nobody looks at the clock
 	b, err := l.in.Peek(headerSize)
 	if err != nil {
 		return header{}, err

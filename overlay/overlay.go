@@ -15,11 +15,14 @@ import (
 )
 
 // Config says who this node is, who the others are, and how to reach them. All nodes of a job must
-// agree on Nodes, Secret, Trees and Fanout: a node that doesn't is refused by the others.
+// agree on Nodes, Secret, Encrypt, Trees and Fanout: a node that doesn't is refused by the others.
 type Config struct {
 	Self   int    // this node's rank
 	Nodes  []Node // the roster, by rank
 	Secret [32]byte
+	// Encrypt puts all connections under TLS 1.3. Without it the nodes still authenticate each
+	// other, and whoever can read the network's packets can read the data.
+	Encrypt bool
 
 	Trees, Fanout int // 0: automatic
 	// Forest is the trees, if they are planned already: many overlays in one process may share
@@ -96,6 +99,7 @@ type Overlay struct {
 	self        int
 	nodes       []Node
 	secret      [32]byte
+	encrypt     bool
 	forest      *Forest
 	origin      store.Source
 	memory      *store.Memory
@@ -112,6 +116,8 @@ type Overlay struct {
 
 	traffic   traffic
 	gathering gathering // the control requests being put to this node and others
+	strangers *strangers
+	children  *children
 
 	mu      sync.Mutex    // may be taken with a line's held, not the other way round
 	peers   map[int]*peer // by rank; those that were ever asked
@@ -146,13 +152,16 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 		}
 	}
 	o := &Overlay{
-		self: cfg.Self, nodes: cfg.Nodes, secret: cfg.Secret, forest: forest,
+		self: cfg.Self, nodes: cfg.Nodes, secret: cfg.Secret, encrypt: cfg.Encrypt, forest: forest,
 		origin: origin, memory: cfg.Memory, transport: cfg.Transport, local: cfg.Local,
 		compression: cfg.Compression,
 		timing:      cfg.Timing.withDefaults(), log: cfg.Log,
 		first:   func(string) {},
 		traffic: traffic{trees: make([]treeTraffic, forest.trees)},
 		peers:   make(map[int]*peer),
+
+		strangers: newStrangers(),
+		children:  newChildren(cfg.Memory.Use().Limit),
 	}
 	if o.transport == nil {
 		o.transport = TCP{}
@@ -218,7 +227,7 @@ func (o *Overlay) known() []*peer {
 // hello is what this node says to a peer when it connects.
 func (o *Overlay) hello(to, tree int, c channel) hello {
 	return hello{
-		version: protocolVersion, channel: c, from: o.self, to: to,
+		version: protocolVersion, channel: c, encrypted: o.encrypt, from: o.self, to: to,
 		tree: tree, fingerprint: o.forest.fingerprint,
 	}
 }

@@ -141,7 +141,7 @@ func (p *peer) connectTo(ctx context.Context, endpoint string, w way) (*link, er
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	me := o.hello(p.node.Rank, w.tree, w.channel)
-	session, err := introduce(conn, &o.secret, me)
+	open, session, err := introduce(conn, &o.secret, me)
 	if !stop() {
 		err = context.Cause(ctx)
 	}
@@ -149,7 +149,7 @@ func (p *peer) connectTo(ctx context.Context, endpoint string, w way) (*link, er
 		_ = conn.Close()
 		return nil, err
 	}
-	return newLink(conn, me, session, o.timing.Write, 0), nil
+	return newLink(open, me, session, o.timing.Write, 0), nil
 }
 
 // distrust makes the peer a suspect, and sees to it that it comes back when it can be reached.

@@ -136,18 +136,23 @@ func appendUnchanged(b []byte, expires time.Time) []byte {
 	return appendLease(append(b, shapeUnchanged), expires)
 }
 
-// encodeListing fails for a listing that is too large for a frame.
-func encodeListing(l *store.Listing) ([]byte, error) {
+// listingSize is the length of an encoded listing. It fails for one that is too large for a frame.
+func listingSize(l *store.Listing) (int, error) {
 	size := listingFixed
 	for _, e := range l.Entries {
 		if len(e.Name) > maxName {
-			return nil, fmt.Errorf("a name of %d bytes", len(e.Name))
+			return 0, fmt.Errorf("a name of %d bytes", len(e.Name))
 		}
 		size += entrySize + len(e.Name)
 	}
 	if size > maxListing {
-		return nil, fmt.Errorf("a listing of %d bytes", size)
+		return 0, fmt.Errorf("a listing of %d bytes", size)
 	}
+	return size, nil
+}
+
+// encodeListing encodes a listing of that size.
+func encodeListing(l *store.Listing, size int) []byte {
 	b := make([]byte, 0, size)
 	b = append(b, bit(l.Complete)*shapeComplete|bit(l.Settled)*shapeSettled)
 	b = appendLease(b, l.Expires)
@@ -161,7 +166,7 @@ func encodeListing(l *store.Listing) ([]byte, error) {
 	for _, e := range l.Entries {
 		b = append(b, e.Name...)
 	}
-	return b, nil
+	return b
 }
 
 // typeShift brings the file type in a mode, S_IFMT, down to one byte.

@@ -18,6 +18,7 @@ type writer struct {
 	conn        net.Conn
 	timeout     time.Duration // for one write
 	compression *Compression  // told of what is written; nil if it doesn't want to be
+	child       *child        // whose answers are written, which holds them until then; nil for an asker
 
 	mu      sync.Mutex
 	queue   batch // what the next write carries
@@ -32,6 +33,7 @@ type writer struct {
 type batch struct {
 	bytes  []byte
 	pieces []piece
+	held   int64 // what the child holds for them
 }
 
 type piece struct {
@@ -45,6 +47,9 @@ const (
 	// reading: the requests that may be in flight, and their replies, are less.
 	maxQueued = 16 << 20
 	maxPieces = 64
+	// maxRefused bytes of small frames are queued where nobody waits for them to be written. A peer that
+	// asks for more has stopped reading.
+	maxRefused = 256 << 10
 	// maxCopied is the largest piece that is copied between the frames, in bytes.
 	maxCopied = 16 << 10
 	// keptBuffer is the largest buffer that a writer keeps for its next batch, in bytes.
@@ -56,8 +61,11 @@ const (
 // writer. The payload may go uncopied, so it must not change any more.
 //
 // A failure shows on the connection, which is then closed.
-func (w *writer) send(h header, payload []byte, chunk *store.Chunk) {
-	if !w.add(h, payload, chunk) {
+func (w *writer) send(h header, payload []byte, chunk *store.Chunk) { w.sendHeld(h, payload, chunk, 0) }
+
+// sendHeld is send for an answer for which the child holds so much, until it is written or given up.
+func (w *writer) sendHeld(h header, payload []byte, chunk *store.Chunk, held int64) {
+	if !w.add(h, payload, chunk, held) {
 		return
 	}
 	if w.writeQueue() {
@@ -67,25 +75,55 @@ func (w *writer) send(h header, payload []byte, chunk *store.Chunk) {
 
 // post queues a frame and never waits for it to be written.
 func (w *writer) post(h header) {
-	if w.add(h, nil, nil) {
+	if w.add(h, nil, nil, 0) {
 		go w.drain()
 	}
 }
 
+// signal posts a frame that is but a sign of life. What is queued already is as good.
+func (w *writer) signal(h header) {
+	w.mu.Lock()
+	queued := len(w.queue.bytes) > 0
+	w.mu.Unlock()
+	if !queued {
+		w.post(h)
+	}
+}
+
+// refuse posts a reply that costs the peer nothing to provoke. It fails if the peer lets too many
+// of them pile up.
+func (w *writer) refuse(h header, payload []byte) error {
+	w.mu.Lock()
+	queued := len(w.queue.bytes)
+	w.mu.Unlock()
+	if queued > maxRefused {
+		return errUnread
+	}
+	if w.add(h, payload, nil, 0) {
+		go w.drain()
+	}
+	return nil
+}
+
+// errUnread: the peer asks and doesn't read the answers.
+var errUnread = errors.New("the peer doesn't read")
+
 // add tells whether the caller has become the one who writes.
-func (w *writer) add(h header, payload []byte, chunk *store.Chunk) bool {
+func (w *writer) add(h header, payload []byte, chunk *store.Chunk, held int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil && (len(w.queue.bytes) > maxQueued || len(w.queue.pieces) > maxPieces) {
-		w.fail(errors.New("the peer doesn't read"))
+		w.fail(errUnread)
 	}
 	if w.err != nil {
+		w.give(held)
 		if chunk != nil {
 			chunk.Release()
 		}
 		return false
 	}
 	w.queue.add(h, payload, chunk)
+	w.queue.held += held
 	if w.writing {
 		return false
 	}
@@ -131,6 +169,7 @@ func (w *writer) writeQueue() bool {
 
 	err := w.write(b)
 	b.release()
+	w.give(b.held)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -173,6 +212,13 @@ func (w *writer) write(b batch) error {
 	return err
 }
 
+// give gives back what the child holds for what is written or given up.
+func (w *writer) give(held int64) {
+	if held > 0 {
+		w.child.give(held)
+	}
+}
+
 func (b batch) release() {
 	for _, p := range b.pieces {
 		if p.chunk != nil {
@@ -185,6 +231,7 @@ func (b batch) release() {
 func (w *writer) fail(err error) {
 	w.err = fmt.Errorf("write: %w", err)
 	w.queue.release()
+	w.give(w.queue.held)
 	w.queue = batch{}
 	_ = w.conn.Close() // it is the write's error that matters
 }
