@@ -88,6 +88,8 @@ bench-overlay:
 bench-node: copper
 	@command -v gcc >/dev/null && dpkg -s libfuse3-dev >/dev/null 2>&1 || ci/deps bench
 	@cd ci/bench && $(GO) run ./node
+
+# Feeds every decoder what its tests did not think of, for FUZZTIME each.
 FUZZTIME ?= 30s
 fuzz:
 	@set -e; for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
