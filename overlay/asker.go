@@ -35,6 +35,8 @@ type asker struct {
 // write into it until the reply is there, even when the caller has left.
 type call struct {
 	kind  kind
+	asked time.Time
+	late  chan struct{} // takes a word when the answer is late; see [peer.watch]
 	done  chan struct{} // closed when reply and err stand
 	reply reply
 	err   error
@@ -46,6 +48,9 @@ type call struct {
 
 // errBroken: the request was not sent, because the link has broken meanwhile or was closed.
 var errBroken = errors.New("the connection has ended")
+
+// errOvertaken: the caller has its answer from somebody else.
+var errOvertaken = errors.New("somebody else has answered first")
 
 // errIdle is why a link ended that was of no use for long.
 var errIdle = errors.New("the connection was idle")
@@ -60,12 +65,15 @@ func newAsker(l *link, memory *store.Memory, timing Timing) *asker {
 }
 
 // ask sends a request and waits for its reply for as long as the other end is alive. An error is
-// ctx's, the own memory's, errBroken, or why the link broke.
+// ctx's, the own memory's, errBroken, errOvertaken, or why the link broke.
+//
+// When the reply is late, overdue is called, if it isn't nil, until it returns a channel: should that
+// be closed before the reply is there, the request is given up.
 //
 // Room for the data of a chunk is taken before the request is sent. The reader never waits for
 // memory therefore; if it did, two nodes that are each other's parents in two trees could wait for
 // one another for ever.
-func (a *asker) ask(ctx context.Context, q request) (reply, error) {
+func (a *asker) ask(ctx context.Context, q request, overdue func() <-chan struct{}) (reply, error) {
 	select {
 	case a.places <- struct{}{}:
 	case <-a.broken:
@@ -73,7 +81,7 @@ func (a *asker) ask(ctx context.Context, q request) (reply, error) {
 	case <-ctx.Done():
 		return reply{}, ctx.Err()
 	}
-	c := &call{kind: q.kind, done: make(chan struct{})}
+	c := &call{kind: q.kind, asked: time.Now(), late: make(chan struct{}, 1), done: make(chan struct{})}
 	if q.kind == kindReadChunk {
 		chunk, err := a.memory.Chunk(ctx, q.room)
 		if err != nil {
@@ -90,16 +98,32 @@ func (a *asker) ask(ctx context.Context, q request) (reply, error) {
 	}
 	payload := q.append(make([]byte, 0, 128))
 	a.out.send(a.header(q.kind, 0, statusOK, id), payload, nil)
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		if a.abandon(c) {
-			a.out.post(a.header(kindCancel, 0, statusOK, id))
-			return reply{}, ctx.Err()
-		}
-		<-c.done
+	err := c.wait(ctx, overdue)
+	if err != nil && a.abandon(c) {
+		a.out.post(a.header(kindCancel, 0, statusOK, id))
+		return reply{}, err
 	}
+	<-c.done
 	return c.reply, c.err
+}
+
+// wait returns nil when the reply is there, or why it isn't waited for any more.
+func (c *call) wait(ctx context.Context, overdue func() <-chan struct{}) error {
+	var overtaken <-chan struct{}
+	for {
+		select {
+		case <-c.done:
+			return nil
+		case <-c.late:
+			if overdue != nil && overtaken == nil {
+				overtaken = overdue()
+			}
+		case <-overtaken:
+			return errOvertaken
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (a *asker) register(c *call) (id uint64, ok bool) {
@@ -204,6 +228,7 @@ func (a *asker) finish(c *call, err error) {
 		err = a.err // the link broke first; what the reader met is a consequence
 	}
 	a.mu.Unlock()
+	c.reply.took = time.Since(c.asked)
 	if c.err = err; abandoned || err != nil || c.reply.status != statusOK {
 		c.release()
 	}
@@ -259,38 +284,23 @@ func (a *asker) end() {
 	}
 }
 
-// watch sees to it that a dead peer is noticed while somebody waits for it, and ends a link that
-// is of no use. It returns when the link breaks.
-func (a *asker) watch() {
-	ticker := time.NewTicker(a.timing.Ping)
-	defer ticker.Stop()
-	missed, idle := 0, time.Duration(0)
-	received := a.received.Load()
-	for {
-		select {
-		case <-ticker.C:
-		case <-a.broken:
-			return
+// remind tells the callers whose answers are late, by their kind, and returns when the oldest request was
+// sent to which no reply has begun to arrive; the zero Time if there is none.
+func (a *asker) remind(now time.Time, late func(kind) time.Duration) (oldest time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.calls {
+		if oldest.IsZero() || c.asked.Before(oldest) {
+			oldest = c.asked
 		}
-		if now := a.received.Load(); now != received {
-			received, missed = now, 0
-		}
-		if len(a.places) == 0 {
-			if missed, idle = 0, idle+a.timing.Ping; idle >= a.timing.Idle && a.retire() {
-				return
+		if !c.abandoned && now.Sub(c.asked) >= late(c.kind) {
+			select {
+			case c.late <- struct{}{}:
+			default: // it has been told
 			}
-			continue
 		}
-		if a.out.busy() {
-			missed = 0 // pings wait behind what is being written, which has a bound of its own
-		}
-		if missed == missedPings {
-			a.fail(fmt.Errorf("%d pings in %s brought no sign of life", missed, missedPings*a.timing.Ping))
-			return
-		}
-		a.out.post(a.header(kindPing, 0, statusOK, 0))
-		missed, idle = missed+1, 0
 	}
+	return oldest
 }
 
 // ended tells whether the link is broken.

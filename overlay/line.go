@@ -49,18 +49,20 @@ func (l *line) get(ctx context.Context, o *Overlay, dial func() (*asker, error))
 	}
 }
 
-// open tells whether the line has a link now.
-func (l *line) open() bool {
+// open is the line's link, or nil if it has none now.
+func (l *line) open() *asker {
 	l.mu.Lock()
 	d := l.last
 	l.mu.Unlock()
 	if d == nil {
-		return false
+		return nil
 	}
 	select {
 	case <-d.done:
-		return !d.over()
+		if !d.over() {
+			return d.asker
+		}
 	default:
-		return false
 	}
+	return nil
 }
