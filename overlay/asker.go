@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/copper-hpc/copper/store"
@@ -23,6 +24,8 @@ type asker struct {
 	places chan struct{}
 	broken chan struct{} // closed when the link is
 
+	replied atomic.Int64 // clock time of the latest reply
+
 	mu     sync.Mutex // never held while reading, writing or waiting
 	err    error      // why the link is broken
 	lastID uint64
@@ -36,8 +39,7 @@ type asker struct {
 type call struct {
 	kind  kind
 	asked time.Time
-	late  chan struct{} // takes a word when the answer is late; see [peer.watch]
-	done  chan struct{} // closed when reply and err stand
+	done  chan struct{} // takes a word when the reply is late; closed when reply and err stand
 	reply reply
 	err   error
 
@@ -81,7 +83,7 @@ func (a *asker) ask(ctx context.Context, q request, overdue func() <-chan struct
 	case <-ctx.Done():
 		return reply{}, ctx.Err()
 	}
-	c := &call{kind: q.kind, asked: time.Now(), late: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &call{kind: q.kind, asked: time.Now(), done: make(chan struct{}, 1)}
 	if q.kind == kindReadChunk {
 		chunk, err := a.memory.Chunk(ctx, q.room)
 		if err != nil {
@@ -103,7 +105,8 @@ func (a *asker) ask(ctx context.Context, q request, overdue func() <-chan struct
 		a.out.post(a.header(kindCancel, 0, statusOK, id))
 		return reply{}, err
 	}
-	<-c.done
+	for range c.done { // until it is closed
+	}
 	return c.reply, c.err
 }
 
@@ -112,9 +115,10 @@ func (c *call) wait(ctx context.Context, overdue func() <-chan struct{}) error {
 	var overtaken <-chan struct{}
 	for {
 		select {
-		case <-c.done:
-			return nil
-		case <-c.late:
+		case _, late := <-c.done:
+			if !late {
+				return nil
+			}
 			if overdue != nil && overtaken == nil {
 				overtaken = overdue()
 			}
@@ -228,7 +232,11 @@ func (a *asker) finish(c *call, err error) {
 		err = a.err // the link broke first; what the reader met is a consequence
 	}
 	a.mu.Unlock()
-	c.reply.took = time.Since(c.asked)
+	now := time.Now()
+	c.reply.took = now.Sub(c.asked)
+	if err == nil {
+		a.replied.Store(now.UnixNano())
+	}
 	if c.err = err; abandoned || err != nil || c.reply.status != statusOK {
 		c.release()
 	}
@@ -295,7 +303,7 @@ func (a *asker) remind(now time.Time, late func(kind) time.Duration) (oldest tim
 		}
 		if !c.abandoned && now.Sub(c.asked) >= late(c.kind) {
 			select {
-			case c.late <- struct{}{}:
+			case c.done <- struct{}{}: // not closed: that comes after the call is claimed
 			default: // it has been told
 			}
 		}

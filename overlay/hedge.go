@@ -69,44 +69,33 @@ func (p *pace) spend() bool {
 	}
 }
 
-// hedge is a question that was put to one peer and, should that be slow, to another node as well. The
-// first to answer wins.
+// hedge is another node that is asked a question because the peer to which it was put is slow. The first to
+// answer wins.
 //
-// The other one is the next that would be asked if the peer had failed: in general its parent, whose
+// It is the next that would be asked if the peer had failed: in general the peer's parent, whose
 // store joins the two questions if the peer has passed the first on. So the PFS isn't asked twice.
 type hedge[A any] struct {
-	question[A]
-	peer *peer
-
-	began  time.Time // when the rival was asked
+	began  time.Time
 	cancel context.CancelFunc
-	ended  chan struct{} // closed when the rival has answered or failed; nil if there is none
-	won    chan struct{} // closed when the rival has answered
+	ended  chan struct{} // closed when it has answered or failed
+	won    chan struct{} // closed when it has answered
 	settle atomic.Bool   // by the first who has an answer
-	answer A             // the rival's, as err, when won is closed
+	answer A             // as err, when won is closed
 	err    error
 }
 
-// overdue asks the rival, if there is one and it can be paid for.
-func (h *hedge[A]) overdue() <-chan struct{} {
-	o := h.overlay
-	rival, ok := o.rival(h.peer, h.route)
+// overdue asks somebody else, if there is anybody and it can be paid for.
+func (q *question[A]) overdue() <-chan struct{} {
+	o := q.overlay
+	rival, ok := o.rival(q.peer, q.route)
 	if !ok || !o.pace.spend() {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(h.ctx)
-	h.began, h.cancel, h.ended, h.won = time.Now(), cancel, make(chan struct{}), make(chan struct{})
-	o.traffic.hedges.Add(1)
+	ctx, cancel := context.WithCancel(q.ctx)
+	h := &hedge[A]{began: time.Now(), cancel: cancel, ended: make(chan struct{}), won: make(chan struct{})}
 	started := o.start(func() {
 		defer close(h.ended)
-		var answer A
-		var err error
-		if rival == nil {
-			o.traffic.direct.Add(1)
-			answer, err = h.origin(ctx)
-		} else {
-			answer, err = askPeer(ctx, h.question, rival, nil)
-		}
+		answer, err := q.askRival(ctx, rival)
 		switch {
 		case !answers(err):
 		case h.settle.CompareAndSwap(false, true):
@@ -118,22 +107,33 @@ func (h *hedge[A]) overdue() <-chan struct{} {
 	})
 	if !started {
 		cancel()
-		h.ended = nil
 		return nil
 	}
+	o.traffic.hedges.Add(1)
+	q.hedge = h
 	return h.won
 }
 
+func (q *question[A]) askRival(ctx context.Context, rival *peer) (A, error) {
+	if rival == nil {
+		q.overlay.traffic.direct.Add(1)
+		return q.origin(ctx)
+	}
+	return q.put(ctx, rival, nil)
+}
+
 // result is the answer to the question, given what the peer said.
-func (h *hedge[A]) result(answer A, err error) (A, error) {
-	if h.ended == nil {
+func (q *question[A]) result(answer A, err error) (A, error) {
+	h := q.hedge
+	if h == nil {
 		return answer, err
 	}
+	q.hedge = nil
 	defer h.cancel()
 	if failed := (*peerError)(nil); errors.As(err, &failed) {
 		select { // the rival is the next to be asked anyway
 		case <-h.ended:
-		case <-h.ctx.Done():
+		case <-q.ctx.Done():
 		}
 	}
 	if h.settle.CompareAndSwap(false, true) {
@@ -143,17 +143,17 @@ func (h *hedge[A]) result(answer A, err error) (A, error) {
 		discard(answer)
 	}
 	<-h.won
-	h.overlay.traffic.hedgesWon.Add(1)
-	h.judge()
+	q.overlay.traffic.hedgesWon.Add(1)
+	q.peer.overtaken(time.Since(h.began))
 	return h.answer, h.err
 }
 
-// judge notes that the peer was overtaken. It counts only if the rival took a fraction of the time that the
-// peer had: where both wait for the PFS, the one that is nearer to it comes in first by little.
-func (h *hedge[A]) judge() {
-	if 4*time.Since(h.began) < h.overlay.timing.Hedge && h.peer.outrun.Add(1) >= maxOutrun {
-		h.peer.outrun.Store(0)
-		h.peer.slowed("others answer much faster")
+// overtaken notes that somebody else answered first, in that time. It counts only if that is a fraction of
+// the time that the peer had: where both wait for the PFS, the one that is nearer to it comes in first by little.
+func (p *peer) overtaken(took time.Duration) {
+	if 4*took < p.overlay.timing.Hedge && p.outrun.Add(1) >= maxOutrun {
+		p.outrun.Store(0)
+		p.slowed("others answer much faster")
 	}
 }
 

@@ -71,33 +71,36 @@ type question[A any] struct {
 	route   route
 	decode  func(reply) (A, error)
 	origin  func(context.Context) (A, error)
+
+	peer  *peer     // that it is put to now
+	hedge *hedge[A] // nil while nobody else is asked
 }
 
 // ask puts a question to one node after the other until one has answered, and to the origin if
 // none does. What the PFS said, be it an error, is an answer; a peer that can't be reached, is
 // busy or talks nonsense has given none.
 func ask[A any](
-	ctx context.Context, o *Overlay, q request, decode func(reply) (A, error), origin func(context.Context) (A, error),
+	ctx context.Context, o *Overlay, r request, decode func(reply) (A, error), origin func(context.Context) (A, error),
 ) (A, error) {
-	tree := o.treeOf(q)
-	r := route{tree, o.forest.Position(tree, o.self), o.forest.shapeFor(q)}
-	if r.position == 0 || !cleaned(q.path) || o.local(q.path) {
+	tree := o.treeOf(r)
+	way := route{tree, o.forest.Position(tree, o.self), o.forest.shapeFor(r)}
+	if way.position == 0 || !cleaned(r.path) || o.local(r.path) {
 		return origin(ctx)
 	}
-	asked := question[A]{ctx, o, q, r, decode, origin}
+	q := &question[A]{ctx: ctx, overlay: o, request: r, route: way, decode: decode, origin: origin}
 	var lost time.Duration
-	for p := range o.upstream(r) {
+	for p := range o.upstream(way) {
 		if o.solitude.is.Load() || lost >= o.timing.patience() {
 			break
 		}
 		began := time.Now()
-		h := hedge[A]{question: asked, peer: p}
-		answer, err := h.result(askPeer(ctx, asked, p, h.overdue))
+		q.peer = p
+		answer, err := q.result(q.put(ctx, p, q.overdue))
 		var failed *peerError
 		if !errors.As(err, &failed) {
 			return answer, err
 		}
-		o.log.Debug("asking somebody else", "path", q.path, "err", err)
+		o.log.Debug("asking somebody else", "path", r.path, "err", err)
 		o.traffic.failovers.Add(1)
 		if silent(err) {
 			lost += min(time.Since(began), missedPings*o.timing.Ping)
@@ -112,10 +115,8 @@ func ask[A any](
 // the rest.
 func (t Timing) patience() time.Duration { return (missedPings + 1) * t.Ping }
 
-// askPeer puts a question to one peer; see [asker.ask] for overdue. A *peerError is the peer's failure to answer.
-func askPeer[A any](
-	ctx context.Context, q question[A], p *peer, overdue func() <-chan struct{},
-) (answer A, err error) {
+// put puts the question to one peer; see [asker.ask] for overdue. A *peerError is the peer's failure to answer.
+func (q *question[A]) put(ctx context.Context, p *peer, overdue func() <-chan struct{}) (answer A, err error) {
 	o := q.overlay
 	o.traffic.asked(q.route.tree)
 	r, err := p.ask(ctx, q.route.tree, q.request, overdue)

@@ -35,8 +35,11 @@ func (p *peer) watch(a *asker) {
 		silent := true
 		if n := a.received.Load(); n != received {
 			received, heard, used = n, now, now
+			if !waited {
+				heard = time.Unix(0, a.replied.Load()) // it is long since this was last looked at
+			}
 			silent, looked = false, false
-			p.hear(now)
+			p.hear(heard)
 		}
 		oldest := a.remind(now, o.pace.late)
 		waits := len(a.places) > 0
