@@ -335,7 +335,7 @@ func FuzzLink(f *testing.F) {
 				if ch == bulk {
 					q = readChunkRequest(store.File{Path: "/d", Version: store.Version{Size: 5}}, 0)
 				}
-				r, err := a.ask(t.Context(), q, nil)
+				r, err := a.ask(t.Context(), q)
 				if err == nil && r.data != nil {
 					if chunk, err := r.chunk(); err == nil {
 						chunk.Release()

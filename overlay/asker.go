@@ -67,15 +67,18 @@ func newAsker(l *link, memory *store.Memory, timing Timing) *asker {
 }
 
 // ask sends a request and waits for its reply for as long as the other end is alive. An error is
-// ctx's, the own memory's, errBroken, errOvertaken, or why the link broke.
-//
-// When the reply is late, overdue is called, if it isn't nil, until it returns a channel: should that
-// be closed before the reply is there, the request is given up.
+// ctx's, the own memory's, errBroken, or why the link broke.
+func (a *asker) ask(ctx context.Context, q request) (reply, error) {
+	return a.askOr(ctx, q, nil)
+}
+
+// askOr asks, and calls overdue when the reply is late, until that returns a channel: should that be
+// closed before the reply is there, the request is given up with errOvertaken.
 //
 // Room for the data of a chunk is taken before the request is sent. The reader never waits for
 // memory therefore; if it did, two nodes that are each other's parents in two trees could wait for
 // one another for ever.
-func (a *asker) ask(ctx context.Context, q request, overdue func() <-chan struct{}) (reply, error) {
+func (a *asker) askOr(ctx context.Context, q request, overdue func() <-chan struct{}) (reply, error) {
 	select {
 	case a.places <- struct{}{}:
 	case <-a.broken:

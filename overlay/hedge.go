@@ -84,9 +84,13 @@ type hedge[A any] struct {
 	err    error
 }
 
-// overdue asks somebody else, if there is anybody and it can be paid for.
+// overdue asks somebody else, if there is anybody and it can be paid for. The channel is closed when that one
+// has answered.
 func (q *question[A]) overdue() <-chan struct{} {
 	o := q.overlay
+	if q.hedge != nil {
+		return q.hedge.won // since the peer was slow to connect already
+	}
 	rival, ok := o.rival(q.peer, q.route)
 	if !ok || !o.pace.spend() {
 		return nil

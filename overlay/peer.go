@@ -44,7 +44,7 @@ type peer struct {
 	mu     sync.Mutex
 	lines  map[way]*line // those that were ever used
 	trust  context.Context
-	broken context.CancelFunc // ends trust when the peer falls
+	broken context.CancelCauseFunc // ends trust when the peer falls
 }
 
 // way is what one line to a peer is for. The trees don't share lines: each has its own bound on
@@ -59,7 +59,7 @@ func newPeer(o *Overlay, node Node) *peer {
 	return &peer{overlay: o, node: node, lines: make(map[way]*line)}
 }
 
-// ask puts a request to the peer; see [asker.ask] for overdue. A *peerError is the peer's failure; any other
+// ask puts a request to the peer; see [asker.askOr] for overdue. A *peerError is the peer's failure; any other
 // error is ctx's, the own memory's or errOvertaken.
 func (p *peer) ask(ctx context.Context, tree int, q request, overdue func() <-chan struct{}) (reply, error) {
 	w := way{tree, kinds[q.kind].channel}
@@ -81,11 +81,11 @@ func (p *peer) ask(ctx context.Context, tree int, q request, overdue func() <-ch
 }
 
 func (p *peer) try(ctx context.Context, w way, q request, overdue func() <-chan struct{}) (reply, error) {
-	a, err := p.line(w).get(ctx, p.overlay, func() (*asker, error) { return p.dial(w) })
+	a, err := p.line(w).get(ctx, p.overlay, func(late func()) (*asker, error) { return p.dial(w, late) }, overdue)
 	if err != nil {
 		return reply{}, err
 	}
-	return a.ask(ctx, q, overdue)
+	return a.askOr(ctx, q, overdue)
 }
 
 func (p *peer) line(w way) *line {
@@ -103,9 +103,14 @@ func (p *peer) failure(q request, err error) error {
 	return &peerError{rank: p.node.Rank, host: p.node.Host, op: kinds[q.kind].name, err: err}
 }
 
-func (p *peer) dial(w way) (*asker, error) {
+// dial makes a link, and says when that takes long.
+func (p *peer) dial(w way, late func()) (*asker, error) {
 	o := p.overlay
-	look := time.AfterFunc(o.timing.Ping, func() { o.lookAround(w.tree, w.channel) })
+	look := time.AfterFunc(o.timing.Ping, func() {
+		p.slowed("it takes over " + o.timing.Ping.String() + " to connect")
+		o.lookAround(w.tree, w.channel)
+		late()
+	})
 	defer look.Stop()
 	l, err := p.reach(p.trusted(), w)
 	if err != nil {
@@ -125,7 +130,7 @@ func (p *peer) trusted() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.trust == nil {
-		p.trust, p.broken = context.WithCancel(p.overlay.ctx)
+		p.trust, p.broken = context.WithCancelCause(p.overlay.ctx)
 	}
 	return p.trust
 }
@@ -137,7 +142,9 @@ func (p *peer) reach(ctx context.Context, w way) (*link, error) {
 	switch {
 	case err == nil:
 		p.hear(time.Now())
-	case ctx.Err() == nil && silent(err):
+	case ctx.Err() != nil:
+		err = context.Cause(ctx) // it has fallen meanwhile
+	case silent(err):
 		p.fall(began, err)
 	}
 	return l, err

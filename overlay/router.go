@@ -115,7 +115,7 @@ func ask[A any](
 // the rest.
 func (t Timing) patience() time.Duration { return (missedPings + 1) * t.Ping }
 
-// put puts the question to one peer; see [asker.ask] for overdue. A *peerError is the peer's failure to answer.
+// put puts the question to one peer; see [asker.askOr] for overdue. A *peerError is the peer's failure to answer.
 func (q *question[A]) put(ctx context.Context, p *peer, overdue func() <-chan struct{}) (answer A, err error) {
 	o := q.overlay
 	o.traffic.asked(q.route.tree)

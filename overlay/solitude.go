@@ -12,8 +12,9 @@ const (
 	// alone is how many peers must fall silent, with no sign of life from anybody meanwhile, for a
 	// node to conclude that it is itself cut off.
 	alone = 6
-	// witnesses is how many nodes of the whole job are tried along with those that would be asked next.
-	witnesses = 4
+	// witnesses is how many nodes of the whole job are tried along with those that would be asked next:
+	// as many as it takes to know.
+	witnesses = alone
 )
 
 // solitude is what a node knows of its own connection to the others. A node that is cut off would else
@@ -107,9 +108,9 @@ func (o *Overlay) lookAround(tree int, c channel) {
 			tried++
 		}
 	}
-	for range witnesses {
-		if rank := rand.N(len(o.nodes)); rank != o.self {
-			o.peer(rank).check()
+	for tried, draws := 0, 0; tried < witnesses && draws < 4*witnesses; draws++ {
+		if rank := rand.N(len(o.nodes)); rank != o.self && o.peer(rank).check() {
+			tried++
 		}
 	}
 }

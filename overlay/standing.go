@@ -92,7 +92,7 @@ func (p *peer) drop(err error) {
 	var links []*asker
 	p.mu.Lock()
 	if p.trust != nil {
-		p.broken()
+		p.broken(err)
 		p.trust = nil
 	}
 	for _, l := range p.lines {
@@ -129,14 +129,17 @@ func (p *peer) probe() {
 	}
 }
 
-// check finds out whether the peer is alive, in the background, unless that is known.
-func (p *peer) check() {
+// check finds out whether the peer is alive, in the background, and tells whether that isn't known yet.
+func (p *peer) check() bool {
 	o := p.overlay
 	fresh := time.Since(time.Unix(0, p.heard.Load())) < o.timing.beat()
-	if fresh || p.suspect.Load() || !p.checking.CompareAndSwap(false, true) {
-		return
+	if fresh || p.suspect.Load() {
+		return false
 	}
-	o.start(func() {
+	if !p.checking.CompareAndSwap(false, true) {
+		return true
+	}
+	return o.start(func() {
 		defer p.checking.Store(false)
 		l, err := p.reach(p.trusted(), way{controlTree, control})
 		if err != nil {
