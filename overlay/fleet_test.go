@@ -89,9 +89,8 @@ func (p *paused) ReadChunk(ctx context.Context, file store.File, index int64) (*
 }
 
 // read reads a file on one node and holds it against the truth. Each question's time counts.
-func (f *fleet) read(rank int, path string) error {
-	ctx, began := context.Background(), time.Now()
-	m := f.members[rank]
+func (f *fleet) read(m *member, path string) error {
+	ctx, began, rank := context.Background(), time.Now(), m.self
 	attr, err := m.store.Stat(ctx, path, store.Version{})
 	f.took(rank, "lstat "+path, time.Since(began))
 	if err != nil {
@@ -128,7 +127,7 @@ func (f *fleet) readAll(t testing.TB, ranks []int, paths []string, seed uint64) 
 		running.Go(func() {
 			random := rand.New(rand.NewPCG(seed, uint64(rank)))
 			for _, i := range random.Perm(len(paths)) {
-				if err := f.read(rank, paths[i]); err != nil {
+				if err := f.read(f.members[rank], paths[i]); err != nil {
 					t.Error(err)
 				}
 			}
