@@ -34,15 +34,15 @@ const (
 	fleetSlow    = 100 * fleetLatency
 )
 
-// startFleet starts n hosts. The file system has files that travel by either shape of the trees.
-func startFleet(t testing.TB, n, files int, p plan) *fleet {
+// startFleet starts n hosts. One of so many files of the file system is bulk data.
+func startFleet(t testing.TB, n, files, large int, p plan) *fleet {
 	f := &fleet{truth: map[string][]byte{}, long: map[int]int{}}
 	tree, origin := pfs(t, 0)
 	f.tree = tree
 	random := rand.NewChaCha8([32]byte{})
 	for i := range files {
 		content := make([]byte, 2000+i%7)
-		if i%8 == 7 {
+		if i%large == large-1 {
 			content = make([]byte, bulkLength+i)
 		}
 		_, _ = random.Read(content)
@@ -151,4 +151,13 @@ func (f *fleet) asked() (n int) {
 		n += f.tree.Count("lstat", path) + f.tree.Count("read", path)
 	}
 	return n
+}
+
+// everybody is all ranks.
+func (f *fleet) everybody() []int {
+	ranks := make([]int, len(f.hosts))
+	for rank := range ranks {
+		ranks[rank] = rank
+	}
+	return ranks
 }

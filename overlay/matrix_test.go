@@ -48,7 +48,7 @@ func TestFaultMatrix(t *testing.T) {
 			for _, phase := range []string{"cold", "warm", "mid-read"} {
 				t.Run(role+"/"+fault.name+"/"+phase, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						matrixCell(t, startFleet(t, n, files, plan{}), victims[role], fault, phase)
+						matrixCell(t, startFleet(t, n, files, 8, plan{}), victims[role], fault, phase)
 					})
 				})
 			}
