@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/copper-hpc/copper/store"
@@ -23,6 +24,8 @@ type asker struct {
 	places chan struct{}
 	broken chan struct{} // closed when the link is
 
+	replied atomic.Int64 // clock time of the latest reply
+
 	mu     sync.Mutex // never held while reading, writing or waiting
 	err    error      // why the link is broken
 	lastID uint64
@@ -35,7 +38,8 @@ type asker struct {
 // write into it until the reply is there, even when the caller has left.
 type call struct {
 	kind  kind
-	done  chan struct{} // closed when reply and err stand
+	asked time.Time
+	done  chan struct{} // takes a word when the reply is late; closed when reply and err stand
 	reply reply
 	err   error
 
@@ -46,6 +50,9 @@ type call struct {
 
 // errBroken: the request was not sent, because the link has broken meanwhile or was closed.
 var errBroken = errors.New("the connection has ended")
+
+// errOvertaken: the caller has its answer from somebody else.
+var errOvertaken = errors.New("somebody else has answered first")
 
 // errIdle is why a link ended that was of no use for long.
 var errIdle = errors.New("the connection was idle")
@@ -61,11 +68,17 @@ func newAsker(l *link, memory *store.Memory, timing Timing) *asker {
 
 // ask sends a request and waits for its reply for as long as the other end is alive. An error is
 // ctx's, the own memory's, errBroken, or why the link broke.
+func (a *asker) ask(ctx context.Context, q request) (reply, error) {
+	return a.askOr(ctx, q, nil)
+}
+
+// askOr asks, and calls overdue when the reply is late, until that returns a channel: should that be
+// closed before the reply is there, the request is given up with errOvertaken.
 //
 // Room for the data of a chunk is taken before the request is sent. The reader never waits for
 // memory therefore; if it did, two nodes that are each other's parents in two trees could wait for
 // one another for ever.
-func (a *asker) ask(ctx context.Context, q request) (reply, error) {
+func (a *asker) askOr(ctx context.Context, q request, overdue func() <-chan struct{}) (reply, error) {
 	select {
 	case a.places <- struct{}{}:
 	case <-a.broken:
@@ -73,7 +86,7 @@ func (a *asker) ask(ctx context.Context, q request) (reply, error) {
 	case <-ctx.Done():
 		return reply{}, ctx.Err()
 	}
-	c := &call{kind: q.kind, done: make(chan struct{})}
+	c := &call{kind: q.kind, asked: time.Now(), done: make(chan struct{}, 1)}
 	if q.kind == kindReadChunk {
 		chunk, err := a.memory.Chunk(ctx, q.room)
 		if err != nil {
@@ -90,16 +103,34 @@ func (a *asker) ask(ctx context.Context, q request) (reply, error) {
 	}
 	payload := q.append(make([]byte, 0, 128))
 	a.out.send(a.header(q.kind, 0, statusOK, id), payload, nil)
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		if a.abandon(c) {
-			a.out.post(a.header(kindCancel, 0, statusOK, id))
-			return reply{}, ctx.Err()
-		}
-		<-c.done
+	err := c.wait(ctx, overdue)
+	if err != nil && a.abandon(c) {
+		a.out.post(a.header(kindCancel, 0, statusOK, id))
+		return reply{}, err
+	}
+	for range c.done { // until it is closed
 	}
 	return c.reply, c.err
+}
+
+// wait returns nil when the reply is there, or why it isn't waited for any more.
+func (c *call) wait(ctx context.Context, overdue func() <-chan struct{}) error {
+	var overtaken <-chan struct{}
+	for {
+		select {
+		case _, late := <-c.done:
+			if !late {
+				return nil
+			}
+			if overdue != nil && overtaken == nil {
+				overtaken = overdue()
+			}
+		case <-overtaken:
+			return errOvertaken
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (a *asker) register(c *call) (id uint64, ok bool) {
@@ -204,6 +235,11 @@ func (a *asker) finish(c *call, err error) {
 		err = a.err // the link broke first; what the reader met is a consequence
 	}
 	a.mu.Unlock()
+	now := time.Now()
+	c.reply.took = now.Sub(c.asked)
+	if err == nil {
+		a.replied.Store(now.UnixNano())
+	}
 	if c.err = err; abandoned || err != nil || c.reply.status != statusOK {
 		c.release()
 	}
@@ -259,38 +295,23 @@ func (a *asker) end() {
 	}
 }
 
-// watch sees to it that a dead peer is noticed while somebody waits for it, and ends a link that
-// is of no use. It returns when the link breaks.
-func (a *asker) watch() {
-	ticker := time.NewTicker(a.timing.Ping)
-	defer ticker.Stop()
-	missed, idle := 0, time.Duration(0)
-	received := a.received.Load()
-	for {
-		select {
-		case <-ticker.C:
-		case <-a.broken:
-			return
+// remind tells the callers whose answers are late, by their kind, and returns when the oldest request was
+// sent to which no reply has begun to arrive; the zero Time if there is none.
+func (a *asker) remind(now time.Time, late func(kind) time.Duration) (oldest time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.calls {
+		if oldest.IsZero() || c.asked.Before(oldest) {
+			oldest = c.asked
 		}
-		if now := a.received.Load(); now != received {
-			received, missed = now, 0
-		}
-		if len(a.places) == 0 {
-			if missed, idle = 0, idle+a.timing.Ping; idle >= a.timing.Idle && a.retire() {
-				return
+		if !c.abandoned && now.Sub(c.asked) >= late(c.kind) {
+			select {
+			case c.done <- struct{}{}: // not closed: that comes after the call is claimed
+			default: // it has been told
 			}
-			continue
 		}
-		if a.out.busy() {
-			missed = 0 // pings wait behind what is being written, which has a bound of its own
-		}
-		if missed == missedPings {
-			a.fail(fmt.Errorf("%d pings in %s brought no sign of life", missed, missedPings*a.timing.Ping))
-			return
-		}
-		a.out.post(a.header(kindPing, 0, statusOK, 0))
-		missed, idle = missed+1, 0
 	}
+	return oldest
 }
 
 // ended tells whether the link is broken.

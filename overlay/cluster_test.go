@@ -16,6 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cluster is a job in one process: each member has its own memory, store, overlay and listener.
 type cluster struct {
+	plan    plan
 	nodes   []Node
 	members []*member
 }
@@ -49,7 +50,7 @@ func start(t testing.TB, p plan) *cluster {
 	if p.endpoint == "" {
 		p.endpoint = "mem://"
 	}
-	c := &cluster{nodes: make([]Node, p.nodes)}
+	c := &cluster{plan: p, nodes: make([]Node, p.nodes)}
 	listeners := make([]net.Listener, p.nodes)
 	for rank := range c.nodes {
 		ln, err := p.transport(rank).Listen(p.endpoint)
@@ -60,37 +61,45 @@ func start(t testing.TB, p plan) *cluster {
 		c.nodes[rank] = Node{Rank: rank, Host: fmt.Sprintf("x%d", rank), Endpoints: []string{ln.Addr().String()}}
 	}
 	for rank, ln := range listeners {
-		m := &member{}
-		m.mem = memory(t, m.forget)
-		cfg := Config{
-			Self: rank, Nodes: c.nodes, Secret: [32]byte{1, 2, 3}, Trees: p.trees, Fanout: p.fanout,
-			Memory: m.mem, Transport: p.transport(rank), Timing: p.timing,
-		}
-		if p.config != nil {
-			p.config(&cfg)
-		}
-		o, err := New(cfg, p.origin(m))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Overlay, m.store = o, store.NewStore(o, m.mem)
-		var src store.Source = m.store
-		if p.serve != nil {
-			src = p.serve(m)
-		}
-		m.serving.Go(func() {
-			if err := o.Serve(ln, src); err != nil {
-				t.Errorf("rank %d: %v", rank, err)
-			}
-		})
-		c.members = append(c.members, m)
+		c.members = append(c.members, c.run(t, rank, ln))
 	}
-	t.Cleanup(func() { // before the memories go
+	t.Cleanup(func() { // all of them before any memory goes
 		for _, m := range c.members {
 			m.kill()
 		}
 	})
 	return c
+}
+
+// run starts one member.
+func (c *cluster) run(t testing.TB, rank int, ln net.Listener) *member {
+	t.Helper()
+	p := c.plan
+	m := &member{}
+	m.mem = memory(t, m.forget)
+	cfg := Config{
+		Self: rank, Nodes: c.nodes, Secret: [32]byte{1, 2, 3}, Trees: p.trees, Fanout: p.fanout,
+		Memory: m.mem, Transport: p.transport(rank), Timing: p.timing,
+	}
+	if p.config != nil {
+		p.config(&cfg)
+	}
+	o, err := New(cfg, p.origin(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Overlay, m.store = o, store.NewStore(o, m.mem)
+	var src store.Source = m.store
+	if p.serve != nil {
+		src = p.serve(m)
+	}
+	m.serving.Go(func() {
+		if err := o.Serve(ln, src); err != nil {
+			t.Errorf("rank %d: %v", rank, err)
+		}
+	})
+	t.Cleanup(m.kill) // before its memory goes
+	return m
 }
 
 // kill ends a member's part in the overlay, as the end of its process does.

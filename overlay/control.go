@@ -131,7 +131,7 @@ func (o *Overlay) collectFrom(ctx context.Context, rank int, req []byte) ([]Answ
 	left := time.Until(end)
 	q := request{kind: kindControl, patience: left - left/8, body: req}
 	p := o.peer(rank)
-	r, err := p.ask(ctx, controlTree, q) // a suspect too: it may be wrongly suspected
+	r, err := p.ask(ctx, controlTree, q, nil) // a suspect too: it may be wrongly suspected
 	if err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func dialler0() hello {
 func TestStrangersDontKeepOthersOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree, origin := pfs(t, 1)
-		c := start(t, plan{nodes: 2, origin: origin, timing: Timing{Dial: time.Minute}})
+		c := start(t, plan{nodes: 2, origin: origin, timing: Timing{Dial: time.Minute, Ping: time.Minute}})
 		root, child := c.at(0, 0), c.at(0, 1)
 		for range maxStrangers {
 			if _, err := root.transport.Dial(t.Context(), root.nodes[root.self].Endpoints[0]); err != nil {

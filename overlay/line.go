@@ -13,6 +13,7 @@ type line struct {
 
 // dialling is a connection being made, or made, for all who want it.
 type dialling struct {
+	late  chan struct{} // closed when it takes long
 	done  chan struct{} // closed when the other fields stand
 	asker *asker
 	err   error
@@ -29,38 +30,57 @@ func (d *dialling) over() bool {
 }
 
 // get returns an open link, which dial makes if there is none. Making it goes on when the caller
-// who began it leaves, for others may wait for it too.
-func (l *line) get(ctx context.Context, o *Overlay, dial func() (*asker, error)) (*asker, error) {
+// who began it leaves, for others may wait for it too. dial says when it takes long; see [asker.askOr]
+// for overdue.
+func (l *line) get(
+	ctx context.Context, o *Overlay, dial func(late func()) (*asker, error), overdue func() <-chan struct{},
+) (*asker, error) {
 	l.mu.Lock()
 	if l.last == nil || l.last.over() {
-		d := &dialling{done: make(chan struct{}), err: errClosed}
-		if !o.start(func() { d.asker, d.err = dial(); close(d.done) }) {
+		d := &dialling{late: make(chan struct{}), done: make(chan struct{}), err: errClosed}
+		if !o.start(func() { d.asker, d.err = dial(func() { close(d.late) }); close(d.done) }) {
 			close(d.done)
 		}
 		l.last = d
 	}
 	d := l.last
 	l.mu.Unlock()
-	select {
-	case <-d.done:
-		return d.asker, d.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	late := d.late
+	var overtaken <-chan struct{}
+	for {
+		select {
+		case <-d.done:
+			return d.asker, d.err
+		default:
+		}
+		select {
+		case <-d.done:
+		case <-late:
+			if late = nil; overdue != nil {
+				overtaken = overdue()
+			}
+		case <-overtaken:
+			return nil, errOvertaken
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 }
 
-// open tells whether the line has a link now.
-func (l *line) open() bool {
+// open is the line's link, or nil if it has none now.
+func (l *line) open() *asker {
 	l.mu.Lock()
 	d := l.last
 	l.mu.Unlock()
 	if d == nil {
-		return false
+		return nil
 	}
 	select {
 	case <-d.done:
-		return !d.over()
+		if !d.over() {
+			return d.asker
+		}
 	default:
-		return false
 	}
+	return nil
 }

@@ -59,14 +59,13 @@ type Timing struct {
 	Write time.Duration
 	// Idle is when a connection without requests is closed. 1 min.
 	Idle time.Duration
-	// Retry is when a suspect is first probed; it doubles with every failure, up to MaxRetry.
-	// 1 s and 1 min.
+	// Retry is when a suspect is first probed, and for how long others are preferred to a slow peer; it
+	// doubles with every failure, up to MaxRetry. 1 s and 1 min.
 	Retry, MaxRetry time.Duration
+	// Hedge is the least time after which a question is put to another node as well, when the peer that
+	// was asked is alive but has not answered. 250 ms.
+	Hedge time.Duration
 }
-
-// missedPings is the number of ping intervals without a sign of life after which a peer that is waited
-// for has failed.
-const missedPings = 3
 
 func (t Timing) withDefaults() Timing {
 	for _, setting := range []struct {
@@ -80,6 +79,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Idle, time.Minute},
 		{&t.Retry, time.Second},
 		{&t.MaxRetry, time.Minute},
+		{&t.Hedge, 250 * time.Millisecond},
 	} {
 		if *setting.value <= 0 {
 			*setting.value = setting.standard
@@ -115,6 +115,8 @@ type Overlay struct {
 	handler atomic.Pointer[Handler]
 
 	traffic   traffic
+	pace      pace
+	solitude  solitude
 	gathering gathering // the control requests being put to this node and others
 	strangers *strangers
 	children  *children
@@ -176,6 +178,7 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 		var once sync.Once
 		o.first = func(op string) { once.Do(func() { cfg.OnFirst(op) }) }
 	}
+	o.pace.init(o.timing)
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	return o, nil
 }

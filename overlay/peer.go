@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,18 +27,24 @@ func (e *peerError) Error() string {
 func (e *peerError) Unwrap() error { return e.err }
 
 // peer is another node as this one sees it: the lines on which it is asked, and whether that is
-// worth trying.
+// worth trying. What one line learns of the peer counts for all.
 type peer struct {
 	overlay *Overlay
 	node    Node
 
 	// suspect: it failed to answer, and has not been reached since.
-	suspect atomic.Bool
-	// strikes counts the failures to reach it since it last answered; each makes it wait longer.
-	strikes atomic.Int32
+	suspect  atomic.Bool
+	failures record       // to answer
+	delays   record       // in answering
+	slowTill atomic.Int64 // others are preferred until then: clock time, 0 for never
+	outrun   atomic.Int32 // how often in a row somebody else was clearly faster
+	heard    atomic.Int64 // clock time of the latest sign of life that was noticed
+	checking atomic.Bool
 
-	mu    sync.Mutex
-	lines map[way]*line // those that were ever used
+	mu     sync.Mutex
+	lines  map[way]*line // those that were ever used
+	trust  context.Context
+	broken context.CancelCauseFunc // ends trust when the peer falls
 }
 
 // way is what one line to a peer is for. The trees don't share lines: each has its own bound on
@@ -54,33 +59,33 @@ func newPeer(o *Overlay, node Node) *peer {
 	return &peer{overlay: o, node: node, lines: make(map[way]*line)}
 }
 
-// ask puts a request to the peer. A *peerError is the peer's failure; any other error is ctx's or
-// the own memory's.
-func (p *peer) ask(ctx context.Context, tree int, q request) (reply, error) {
+// ask puts a request to the peer; see [asker.askOr] for overdue. A *peerError is the peer's failure; any other
+// error is ctx's, the own memory's or errOvertaken.
+func (p *peer) ask(ctx context.Context, tree int, q request, overdue func() <-chan struct{}) (reply, error) {
 	w := way{tree, kinds[q.kind].channel}
-	r, err := p.try(ctx, w, q)
-	if errors.Is(err, errBroken) {
+	r, err := p.try(ctx, w, q, overdue)
+	if errors.Is(err, errBroken) && !p.suspect.Load() {
 		// The link was closed before the request was sent: that says nothing of the peer.
-		r, err = p.try(ctx, w, q)
+		r, err = p.try(ctx, w, q, overdue)
 	}
 	switch {
 	case err == nil:
 		return r, nil
 	case ctx.Err() != nil:
 		return r, ctx.Err()
-	case errors.Is(err, store.ErrBusy):
+	case errors.Is(err, store.ErrBusy), errors.Is(err, errOvertaken):
 		return r, err
 	}
 	p.distrust(err)
 	return r, p.failure(q, err)
 }
 
-func (p *peer) try(ctx context.Context, w way, q request) (reply, error) {
-	a, err := p.line(w).get(ctx, p.overlay, func() (*asker, error) { return p.dial(w) })
+func (p *peer) try(ctx context.Context, w way, q request, overdue func() <-chan struct{}) (reply, error) {
+	a, err := p.line(w).get(ctx, p.overlay, func(late func()) (*asker, error) { return p.dial(w, late) }, overdue)
 	if err != nil {
 		return reply{}, err
 	}
-	return a.ask(ctx, q)
+	return a.askOr(ctx, q, overdue)
 }
 
 func (p *peer) line(w way) *line {
@@ -98,25 +103,57 @@ func (p *peer) failure(q request, err error) error {
 	return &peerError{rank: p.node.Rank, host: p.node.Host, op: kinds[q.kind].name, err: err}
 }
 
-func (p *peer) dial(w way) (*asker, error) {
+// dial makes a link, and says when that takes long.
+func (p *peer) dial(w way, late func()) (*asker, error) {
 	o := p.overlay
-	l, err := p.connect(w)
+	look := time.AfterFunc(o.timing.Ping, func() {
+		p.slowed("it takes over " + o.timing.Ping.String() + " to connect")
+		o.lookAround(w.tree, w.channel)
+		late()
+	})
+	defer look.Stop()
+	l, err := p.reach(p.trusted(), w)
 	if err != nil {
 		return nil, err
 	}
 	a := newAsker(l, o.memory, o.timing)
 	stop := context.AfterFunc(o.ctx, func() { a.fail(errClosed) })
-	o.start(a.watch)
+	o.start(func() { p.watch(a) })
 	if !o.start(func() { a.run(); stop() }) {
 		a.fail(errClosed)
 	}
 	return a, nil
 }
 
+// trusted is done when the peer falls. It is for what would be in vain then.
+func (p *peer) trusted() context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trust == nil {
+		p.trust, p.broken = context.WithCancelCause(p.overlay.ctx)
+	}
+	return p.trust
+}
+
+// reach connects to the peer, and notes what that tells of it.
+func (p *peer) reach(ctx context.Context, w way) (*link, error) {
+	began := time.Now()
+	l, err := p.connect(ctx, w)
+	switch {
+	case err == nil:
+		p.hear(time.Now())
+	case ctx.Err() != nil:
+		err = context.Cause(ctx) // it has fallen meanwhile
+	case silent(err):
+		p.fall(began, err)
+	}
+	return l, err
+}
+
 // connect makes an authenticated connection within [Timing.Dial]. The trees spread over the peer's
 // endpoints; where one doesn't answer, the next is tried.
-func (p *peer) connect(w way) (*link, error) {
-	ctx, cancel := context.WithTimeout(p.overlay.ctx, p.overlay.timing.Dial)
+func (p *peer) connect(ctx context.Context, w way) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.overlay.timing.Dial)
 	defer cancel()
 	end, _ := ctx.Deadline()
 	var failures []error
@@ -152,61 +189,12 @@ func (p *peer) connectTo(ctx context.Context, endpoint string, w way) (*link, er
 	return newLink(open, me, session, o.timing.Write, 0), nil
 }
 
-// distrust makes the peer a suspect, and sees to it that it comes back when it can be reached.
-func (p *peer) distrust(err error) {
-	o := p.overlay
-	if o.ctx.Err() != nil || !p.suspect.CompareAndSwap(false, true) {
-		return
-	}
-	p.strikes.Add(1)
-	o.log.Warn("a peer does not answer; others are asked", "rank", p.node.Rank, "host", p.node.Host, "err", err)
-	o.start(p.probe)
-}
-
-// probe tries to reach a suspect until it succeeds. Requests aren't held up by the trying.
-func (p *peer) probe() {
-	o := p.overlay
-	for sleep(o.ctx, p.pause()) {
-		l, err := p.connect(way{controlTree, control})
-		if err != nil {
-			p.strikes.Add(1)
-			o.log.Debug("a suspect is still out of reach", "rank", p.node.Rank, "host", p.node.Host, "err", err)
-			continue
-		}
-		_ = l.conn.Close() // that it could be made is all that was to be known
-		p.suspect.Store(false)
-		o.log.Info("a peer is back", "rank", p.node.Rank, "host", p.node.Host)
-		return
-	}
-}
-
-// pause doubles with every strike, and differs between the nodes that suspect the same peer.
-func (p *peer) pause() time.Duration {
-	timing := p.overlay.timing
-	pause := timing.Retry
-	for range p.strikes.Load() - 1 {
-		if pause >= timing.MaxRetry {
-			break
-		}
-		pause *= 2
-	}
-	pause = min(pause, timing.MaxRetry)
-	return pause/2 + rand.N(pause/2+1)
-}
-
-// answered clears the record of a peer that has done what was asked.
-func (p *peer) answered() {
-	if p.strikes.Load() > 0 && !p.suspect.Load() {
-		p.strikes.Store(0)
-	}
-}
-
 // connected tells whether this node has a link to the peer.
 func (p *peer) connected() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.lines {
-		if l.open() {
+		if l.open() != nil {
 			return true
 		}
 	}

@@ -20,6 +20,7 @@ type reply struct {
 	data   *store.Chunk
 	form   chunkForm
 	length int
+	took   time.Duration // from the sending of the request
 }
 
 // chunkForm is what goes before the bytes of a chunk:

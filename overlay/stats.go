@@ -11,6 +11,12 @@ type Stats struct {
 	Direct int64 `json:"direct"`
 	// Suspects are peers that failed to answer and haven't been reached since.
 	Suspects int `json:"suspects"`
+	// Slow are peers that others are preferred to because they were slow to answer.
+	Slow int `json:"slow"`
+	// Hedges is how often another node was asked too because a peer was slow to answer, and
+	// HedgesWon how often that one answered first.
+	Hedges    int64 `json:"hedges"`
+	HedgesWon int64 `json:"hedges_won"`
 	// Parents are peers with an open connection on which this node asks.
 	Parents int `json:"parents"`
 	// Children are open connections on which this node is asked.
@@ -31,6 +37,8 @@ type traffic struct {
 	trees     []treeTraffic
 	failovers atomic.Int64
 	direct    atomic.Int64
+	hedges    atomic.Int64
+	hedgesWon atomic.Int64
 	children  atomic.Int64
 }
 
@@ -53,6 +61,8 @@ func (o *Overlay) Stats() Stats {
 		Trees:     make([]TreeStats, len(o.traffic.trees)),
 		Failovers: o.traffic.failovers.Load(),
 		Direct:    o.traffic.direct.Load(),
+		Hedges:    o.traffic.hedges.Load(),
+		HedgesWon: o.traffic.hedgesWon.Load(),
 		Children:  int(o.traffic.children.Load()),
 	}
 	for i := range s.Trees {
@@ -65,6 +75,8 @@ func (o *Overlay) Stats() Stats {
 	for _, p := range o.known() {
 		if p.suspect.Load() {
 			s.Suspects++
+		} else if p.slow() {
+			s.Slow++
 		}
 		if p.connected() {
 			s.Parents++

@@ -75,6 +75,9 @@ func (v *Virtual) dial(ctx context.Context, endpoint string, from *VirtualHost) 
 	if err := v.reach(ctx, from, ln.host); err != nil {
 		return nil, fmt.Errorf("dial %s: %w", endpoint, err)
 	}
+	if ln.host.alien() {
+		return v.meetAlien(from, endpoint)
+	}
 	near, far := v.pair(endpointAddr(schemeVirtual+"://dialler"), ln.addr, from, ln.host)
 	select {
 	case ln.arriving <- far:
@@ -88,10 +91,8 @@ func (v *Virtual) dial(ctx context.Context, endpoint string, from *VirtualHost) 
 
 // reach takes the time of a message there and one back.
 func (v *Virtual) reach(ctx context.Context, from, to *VirtualHost) error {
-	for _, host := range []*VirtualHost{from, to} {
-		if err := host.connected(ctx); err != nil {
-			return err
-		}
+	if err := reachable(ctx, from, to); err != nil {
+		return err
 	}
 	trip := 2 * (v.wire.Latency + from.extra() + to.extra())
 	if trip == 0 {

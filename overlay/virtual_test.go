@@ -190,6 +190,97 @@ func TestVirtualKill(t *testing.T) {
 	})
 }
 
+// TestVirtualStop: the kernel of a host whose process is stopped takes connections.
+func TestVirtualStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hostA, hostB, a, b := wired(t, Wire{Latency: time.Millisecond})
+		ln, err := hostB.Listen("mem://c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		hostB.Stop()
+		begin := time.Now()
+		write(t, a, 5)
+		c, err := hostA.Dial(t.Context(), "mem://c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = b.SetReadDeadline(begin.Add(time.Second))
+		if _, err := b.Read(make([]byte, 5)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("reading at a host that is stopped: %v", err)
+		}
+		_ = b.SetReadDeadline(time.Time{})
+		hostB.Heal()
+		want(t, "what was held", arrive(t, b, 5, begin), 1001*time.Millisecond)
+	})
+}
+
+// TestVirtualPart: two hosts don't reach each other, and both reach a third.
+func TestVirtualPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hostA, hostB, a, b := wired(t, Wire{Latency: time.Millisecond})
+		third := a.(*virtualConn).host.network.Host()
+		ln, err := third.Listen("mem://third")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lnB, err := hostB.Listen("mem://c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		hostA.Part(hostB)
+		begin := time.Now()
+		write(t, a, 5)
+		for _, h := range []*VirtualHost{hostA, hostB} {
+			c, err := h.Dial(t.Context(), "mem://third")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = c.Close()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := hostA.Dial(ctx, "mem://c"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("connecting to a host that is parted: %v", err)
+		}
+		time.Sleep(time.Until(begin.Add(time.Minute)))
+		hostB.Join(hostA)
+		want(t, "what was held", arrive(t, b, 5, begin), time.Minute+time.Millisecond)
+		_, _ = ln.Close(), lnB.Close()
+	})
+}
+
+// TestVirtualGarbage: something else has a host's place until it is revived.
+func TestVirtualGarbage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hostA, hostB, a, _ := wired(t, Wire{Latency: time.Millisecond})
+		ln, err := hostB.Listen("mem://c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		hostB.Garbage()
+		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("reading from a dead host: %v", err)
+		}
+		c, err := hostA.Dial(t.Context(), "mem://c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said, err := io.ReadAll(c); len(said) == 0 || err != nil {
+			t.Errorf("it says %d bytes, %v", len(said), err)
+		}
+		_ = c.Close()
+		hostB.Revive()
+		if c, err = hostA.Dial(t.Context(), "mem://c"); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	})
+}
+
 // TestVirtualHollow sends zeros that are not copied between bytes that are.
 func TestVirtualHollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -77,9 +76,12 @@ type VirtualHost struct {
 	out, in, work  Lane
 	sent, received int64
 	delay          time.Duration
-	cut            chan struct{} // closed when the host is reachable again; nil while it is
+	cut            chan struct{}                  // closed when the host is reachable again; nil while it is
+	parted         map[*VirtualHost]chan struct{} // the same for single others
+	stopped        bool                           // cut, and takes connections
 	held           map[*stream]struct{}
 	dead           bool
+	garbage        bool // dead, and something else has its place
 	conns          map[*virtualConn]struct{}
 }
 
@@ -88,7 +90,7 @@ func (v *Virtual) Host() *VirtualHost {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.hosts++
-	return &VirtualHost{network: v, number: v.hosts, held: map[*stream]struct{}{}, conns: map[*virtualConn]struct{}{}}
+	return &VirtualHost{network: v, number: v.hosts, held: map[*stream]struct{}{}, conns: map[*virtualConn]struct{}{}, parted: map[*VirtualHost]chan struct{}{}}
 }
 
 // Listen listens at an endpoint that nobody listens at yet.
@@ -106,73 +108,6 @@ func (h *VirtualHost) Sent() int64 { h.mu.Lock(); defer h.mu.Unlock(); return h.
 
 // Received is the number of bytes that were sent to the host.
 func (h *VirtualHost) Received() int64 { h.mu.Lock(); defer h.mu.Unlock(); return h.received }
-
-// Delay makes each message to and from the host take that much longer from now on.
-func (h *VirtualHost) Delay(d time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.delay = d
-}
-
-// Cut takes the host off the network, without a word to anybody: what is sent to it and by it from now
-// on arrives when it is healed.
-func (h *VirtualHost) Cut() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.cut == nil {
-		h.cut = make(chan struct{})
-	}
-}
-
-// Heal undoes Cut.
-func (h *VirtualHost) Heal() {
-	h.mu.Lock()
-	held := h.held
-	if h.cut != nil {
-		close(h.cut)
-	}
-	h.cut, h.held = nil, map[*stream]struct{}{}
-	h.mu.Unlock()
-	for s := range held {
-		s.resume()
-	}
-}
-
-// Kill ends the host as a crash of its process does: its connections break, and it takes no
-// others.
-func (h *VirtualHost) Kill() {
-	h.mu.Lock()
-	h.dead = true
-	conns := h.conns
-	h.conns = map[*virtualConn]struct{}{}
-	h.mu.Unlock()
-	for c := range conns {
-		_ = c.Close()
-	}
-}
-
-// connected returns when the host is reachable.
-func (h *VirtualHost) connected(ctx context.Context) error {
-	if h == nil {
-		return nil
-	}
-	for {
-		h.mu.Lock()
-		dead, cut := h.dead, h.cut
-		h.mu.Unlock()
-		switch {
-		case dead:
-			return syscall.ECONNREFUSED
-		case cut == nil:
-			return nil
-		}
-		select {
-		case <-cut:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
 
 func (h *VirtualHost) extra() time.Duration {
 	if h == nil {
@@ -207,7 +142,7 @@ func (h *VirtualHost) leave(c *virtualConn) {
 }
 
 // send takes a message of n bytes from a host to another for s, and returns after what time it is there. It is
-// held while one of them is cut, which remembers s for when it is healed.
+// held while one of them is cut, or they are from each other, which remembers s for when it is healed.
 func (w *Wire) send(from, to *VirtualHost, s *stream, now int64, n int) (after time.Duration, held bool) {
 	first, second := from, to
 	if second.number < first.number {
@@ -220,7 +155,7 @@ func (w *Wire) send(from, to *VirtualHost, s *stream, now int64, n int) (after t
 		defer second.mu.Unlock()
 	}
 	for _, host := range []*VirtualHost{from, to} {
-		if host.cut != nil {
+		if host.cut != nil || from.parted[to] != nil {
 			host.held[s] = struct{}{}
 			held = true
 		}

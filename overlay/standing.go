@@ -1,0 +1,179 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// errSilent: the peer was waited for, and gave no sign of life.
+var errSilent = errors.New("no sign of life")
+
+// silent tells whether an error is that nothing was heard of a peer, where others, like a connection
+// that is refused, show at least that the way to it is open.
+func silent(err error) bool {
+	return errors.Is(err, errSilent) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT) ||
+		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
+}
+
+// record counts a peer's offences of one kind. Each makes the pause after it longer. It is cleared
+// by good conduct that lasts longer than that pause: a peer that fails again and again, and answers in
+// between, is tried less and less often.
+type record struct {
+	strikes atomic.Int32
+	latest  atomic.Int64 // clock time
+}
+
+func (r *record) strike() {
+	r.latest.Store(time.Now().UnixNano())
+	r.strikes.Add(1)
+}
+
+// pause doubles with every strike, and differs between the nodes that think the same of a peer.
+func (r *record) pause(t Timing) time.Duration {
+	pause := r.bound(t)
+	return pause/2 + rand.N(pause/2+1)
+}
+
+// bound is the longest that pause may be.
+func (r *record) bound(t Timing) time.Duration {
+	pause := t.Retry
+	for range r.strikes.Load() - 1 {
+		if pause >= t.MaxRetry {
+			break
+		}
+		pause *= 2
+	}
+	return min(pause, t.MaxRetry)
+}
+
+// good notes good conduct.
+func (r *record) good(t Timing) {
+	if r.strikes.Load() > 0 && time.Now().UnixNano()-r.latest.Load() > int64(2*r.bound(t)) {
+		r.strikes.Store(0)
+	}
+}
+
+// distrust makes the peer a suspect, if it wasn't one, and sees to it that it comes back when it can be
+// reached.
+func (p *peer) distrust(err error) bool {
+	o := p.overlay
+	if o.ctx.Err() != nil || !p.suspect.CompareAndSwap(false, true) {
+		return false
+	}
+	p.failures.strike()
+	o.log.Warn("a peer does not answer; others are asked", "rank", p.node.Rank, "host", p.node.Host, "err", err)
+	o.start(p.probe)
+	return true
+}
+
+// fall ends all that is under way with a peer of which nothing has been heard since some moment, and tells
+// whether that is so. Who waits for it on another line needn't find out for himself.
+func (p *peer) fall(since time.Time, err error) bool {
+	// What is heard is noticed a beat later.
+	if time.Unix(0, p.heard.Load()).After(since.Add(p.overlay.timing.beat())) {
+		return false
+	}
+	first := p.distrust(err)
+	p.drop(err)
+	if first {
+		p.overlay.solitude.silent(p.overlay, since)
+	}
+	return true
+}
+
+// drop breaks all links to the peer, and those that are being made.
+func (p *peer) drop(err error) {
+	var links []*asker
+	p.mu.Lock()
+	if p.trust != nil {
+		p.broken(err)
+		p.trust = nil
+	}
+	for _, l := range p.lines {
+		if a := l.open(); a != nil {
+			links = append(links, a)
+		}
+	}
+	p.mu.Unlock()
+	for _, a := range links {
+		a.fail(err)
+	}
+}
+
+// hear notes a sign of life.
+func (p *peer) hear(now time.Time) {
+	p.heard.Store(now.UnixNano())
+	p.overlay.solitude.heard(p.overlay, now)
+}
+
+// probe tries to reach a suspect until it succeeds. Requests aren't held up by the trying.
+func (p *peer) probe() {
+	o := p.overlay
+	for o.solitude.pause(o.ctx, p.failures.pause(o.timing)) {
+		l, err := p.reach(o.ctx, way{controlTree, control})
+		if err != nil {
+			p.failures.strike()
+			o.log.Debug("a suspect is still out of reach", "rank", p.node.Rank, "host", p.node.Host, "err", err)
+			continue
+		}
+		_ = l.conn.Close() // that it could be made is all that was to be known
+		p.suspect.Store(false)
+		o.log.Info("a peer is back", "rank", p.node.Rank, "host", p.node.Host)
+		return
+	}
+}
+
+// check finds out whether the peer is alive, in the background, and tells whether that isn't known yet.
+func (p *peer) check() bool {
+	o := p.overlay
+	fresh := time.Since(time.Unix(0, p.heard.Load())) < o.timing.beat()
+	if fresh || p.suspect.Load() {
+		return false
+	}
+	if !p.checking.CompareAndSwap(false, true) {
+		return true
+	}
+	return o.start(func() {
+		defer p.checking.Store(false)
+		l, err := p.reach(p.trusted(), way{controlTree, control})
+		if err != nil {
+			p.distrust(err)
+			return
+		}
+		_ = l.conn.Close()
+	})
+}
+
+// slowed makes others preferred to the peer for a while.
+func (p *peer) slowed(why string) {
+	o := p.overlay
+	if p.slow() || p.suspect.Load() {
+		return
+	}
+	p.delays.strike()
+	pause := p.delays.pause(o.timing)
+	p.slowTill.Store(time.Now().Add(pause).UnixNano())
+	o.log.Info("a peer is slow; others are preferred for a while",
+		"rank", p.node.Rank, "host", p.node.Host, "why", why, "for", pause)
+}
+
+// slow tells whether others are to be preferred.
+func (p *peer) slow() bool {
+	till := p.slowTill.Load()
+	return till != 0 && time.Now().UnixNano() < till
+}
+
+// answered notes that the peer has done what was asked.
+func (p *peer) answered() {
+	p.failures.good(p.overlay.timing)
+	p.delays.good(p.overlay.timing)
+	if p.outrun.Load() != 0 {
+		p.outrun.Store(0)
+	}
+}
