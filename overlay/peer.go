@@ -35,6 +35,7 @@ type peer struct {
 
 	// suspect: it failed to answer, and has not been reached since.
 	suspect atomic.Bool
+	since   atomic.Pointer[time.Time] // when it became a suspect; nil: it is none, or is becoming one
 	// strikes counts the failures to reach it since it last answered; each makes it wait longer.
 	strikes atomic.Int32
 
@@ -158,6 +159,8 @@ func (p *peer) distrust(err error) {
 	if o.ctx.Err() != nil || !p.suspect.CompareAndSwap(false, true) {
 		return
 	}
+	now := time.Now()
+	p.since.Store(&now)
 	p.strikes.Add(1)
 	o.log.Warn("a peer does not answer; others are asked", "rank", p.node.Rank, "host", p.node.Host, "err", err)
 	o.start(p.probe)
@@ -174,6 +177,7 @@ func (p *peer) probe() {
 			continue
 		}
 		_ = l.conn.Close() // that it could be made is all that was to be known
+		p.since.Store(nil)
 		p.suspect.Store(false)
 		o.log.Info("a peer is back", "rank", p.node.Rank, "host", p.node.Host)
 		return
