@@ -91,7 +91,7 @@ warning  kernel  slow
                  -> do that
 problem  mounts  broken
                  -> do this
-problem          broken too
+problem  mounts  broken too
                  -> and this
 
 n1: 2 problems, 1 warning

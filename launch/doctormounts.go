@@ -17,6 +17,9 @@ import (
 // lookPatience is how long a mount may take to answer before it counts as hung.
 const lookPatience = 5 * time.Second
 
+// Trial begins the path of a doctor's trial mount, which nobody else is told of while it is well.
+const Trial = "/tmp/copper-trial-"
+
 // ownMounts are the points of this user's Copper mounts on this node, and how many lie there one over
 // the other. It touches none of them.
 func ownMounts() (map[string]int, error) {
@@ -38,9 +41,6 @@ func (d Doctor) CheckMounts(ctx context.Context) []Finding {
 	if err != nil {
 		return []Finding{problem("the system does not show its mounts: ask its administrators", "%v", err)}
 	}
-	if len(points) == 0 {
-		return []Finding{fine("no Copper mount of yours is on this node")}
-	}
 	owners := map[string]*Footprint{}
 	for _, f := range footprints(d.Finder.Bases, "") {
 		owners[realMountpoint(f.Mount)] = f
@@ -50,16 +50,28 @@ func (d Doctor) CheckMounts(ctx context.Context) []Finding {
 		names = append(names, point)
 	}
 	slices.Sort(names)
-	findings := make([]Finding, len(names))
+	said := make([]error, len(names))
 	var wg sync.WaitGroup
 	for i, point := range names {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, lookPatience)
 			defer cancel()
-			findings[i] = mountFinding(point, points[point], owners[point], d.Mounts.Probe(ctx, point))
+			said[i] = d.Mounts.Probe(ctx, point)
 		})
 	}
 	wg.Wait()
+	var findings []Finding
+	for i, point := range names {
+		fstype, err := d.Mounts.Type(point)
+		ended := err == nil && fstype != FSType // meanwhile
+		if ended || said[i] == nil && strings.HasPrefix(point, Trial) {
+			continue
+		}
+		findings = append(findings, mountFinding(point, points[point], owners[point], said[i]))
+	}
+	if findings == nil {
+		return []Finding{fine("no Copper mount of yours is on this node")}
+	}
 	return findings
 }
 

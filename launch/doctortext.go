@@ -16,18 +16,12 @@ func (d Diagnosis) WriteText(w io.Writer, colour bool) error {
 	for _, f := range d.Findings {
 		widest = max(widest, len(f.Check))
 	}
-	last := ""
 	for _, f := range d.Findings {
 		level := fmt.Sprintf("%-7s", f.Level)
 		if colour {
 			level = colours[f.Level] + level + "\x1b[0m"
 		}
-		name := f.Check
-		if name == last {
-			name = ""
-		}
-		last = f.Check
-		fmt.Fprintf(out, "%s  %-*s  %s\n", level, widest, name, oneLine(f.Found))
+		fmt.Fprintf(out, "%s  %-*s  %s\n", level, widest, f.Check, oneLine(f.Found))
 		if f.Advice != "" {
 			fmt.Fprintf(out, "%*s-> %s\n", len("problem")+widest+4, "", oneLine(f.Advice))
 		}

@@ -41,7 +41,7 @@ func found(d launch.Diagnosis, check string, level launch.Level, words string) b
 func TestDoctor(t *testing.T) {
 	p := newPlace(t)
 	requireFUSE(t)
-	before, _ := filepath.Glob("/tmp/copper-trial-*")
+	before, _ := filepath.Glob(launch.Trial + "*")
 	d := p.doctor(p.target)
 	said := map[string]bool{}
 	for _, f := range d.Findings {
@@ -57,7 +57,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("%s does not say %q: %+v", check, words, d.Findings)
 		}
 	}
-	if after, _ := filepath.Glob("/tmp/copper-trial-*"); len(after) > len(before) {
+	if after, _ := filepath.Glob(launch.Trial + "*"); len(after) > len(before) {
 		t.Errorf("left: %q", after)
 	}
 

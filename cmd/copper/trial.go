@@ -43,7 +43,7 @@ func checkKernel(ctx context.Context, d launch.Doctor) []launch.Finding {
 	if err := fuse.CheckDevice(); err != nil {
 		return []launch.Finding{{Level: launch.Fine, Found: fmt.Sprintf("Linux %s; no trial mount, for what is missing above", k.Release)}}
 	}
-	dir, err := os.MkdirTemp("/tmp", "copper-trial-")
+	dir, err := os.MkdirTemp(filepath.Dir(launch.Trial), filepath.Base(launch.Trial))
 	if err != nil {
 		return d.CheckTrial(k, err)
 	}
