@@ -1,10 +1,8 @@
 package launch
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 )
 
@@ -71,8 +69,6 @@ type Doctor struct {
 	Search  Search
 	Getenv  func(name string) string
 	Root    bool // the user is root
-	// Plugins is what `srun --mpi=list` prints.
-	Plugins func(ctx context.Context) string
 }
 
 // NewDoctor looks at this node; program is the copper binary.
@@ -80,10 +76,6 @@ func NewDoctor(program string, f Finder) Doctor {
 	return Doctor{
 		Program: program, Finder: f, Mounts: NodeMounts(program), Search: SystemSearch(), Getenv: os.Getenv,
 		Root: os.Geteuid() == 0,
-		Plugins: func(ctx context.Context) string {
-			out, _ := exec.CommandContext(ctx, "srun", "--mpi=list").CombinedOutput()
-			return string(out)
-		},
 	}
 }
 

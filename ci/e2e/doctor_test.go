@@ -107,6 +107,9 @@ says problem mounts "$PWD/mnt1, rank 1 of job $(ls jobs), does not answer: its p
 advises "let it go on (kill -CONT $2)"
 says ok mounts "$PWD/mnt0, rank 0 of job $(ls jobs), answers"
 says problem job "rank 1 of job $(ls jobs): process $2 is stopped"
+says problem job "job $(ls jobs) is ready: 1 of 2 nodes answer"
+user ../copper status >report
+says rank 1 on "$(hostname -s) has given no answer to rank 0 on $(hostname -s) since 20"
 kill -CONT $2
 
 step="daemons that were killed with their supervisors"

@@ -34,7 +34,7 @@ var checks = []struct {
 		return d.CheckFusermount(fuse.Fusermount())
 	}},
 	{"kernel", checkBound, "a trial mount", func(ctx context.Context, d launch.Doctor, _ string) []launch.Finding { return checkKernel(ctx, d) }},
-	{"mpi", checkBound, "the launchers in PATH", func(ctx context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckMPI(ctx) }},
+	{"mpi", checkBound, "the launchers in PATH", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckMPI() }},
 	{"scheduler", checkBound, "the scheduler's files", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckScheduler() }},
 	{"cores", checkBound, "the cores", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckCores() }},
 	{"memory", checkBound, "the memory", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckMemory() }},
