@@ -52,7 +52,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("check %s says nothing", c.name)
 		}
 	}
-	for check, words := range map[string]string{"device": "can be opened", "kernel": "a trial mount works", "job": "no Copper job is running", "path": p.target} {
+	for check, words := range map[string]string{"device": "can be opened", "kernel": "a trial mount works: READs of up to ", "job": "no Copper job is running", "path": p.target} {
 		if !found(d, check, launch.Fine, words) {
 			t.Errorf("%s does not say %q: %+v", check, words, d.Findings)
 		}
@@ -69,7 +69,11 @@ func TestDoctor(t *testing.T) {
 	if !found(d, "path", launch.Problem, "name the path without the mount: /sub") {
 		t.Errorf("of a path in the mount: %+v", d.Findings)
 	}
-	pid := p.status().Nodes[0].PID
+	node := p.status().Nodes[0]
+	if k := node.Kernel; k.Release == "" || len(k.Features) == 0 || !found(d, "kernel", launch.Fine, k.Release+", FUSE "+k.Protocol+";") {
+		t.Errorf("the mount's kernel is %+v, and doctor says %+v", k, d.Findings)
+	}
+	pid := node.PID
 	kill(t, pid, syscall.SIGSTOP)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	d = p.doctor(filepath.Join(p.mount, "sub"))

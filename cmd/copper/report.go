@@ -23,6 +23,7 @@ func (d *daemon) status() launch.NodeStatus {
 			s.Requests[op] = int64(n)
 		}
 		s.ReadBytes, s.PushedBytes = int64(f.ReadBytes), int64(f.PushedBytes)
+		s.Kernel = kernelOf(v.Mount)
 		s.Compression.Decoded = d.expand.Decoded()
 	}
 	st := d.store.Stats()

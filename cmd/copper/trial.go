@@ -116,6 +116,11 @@ func release() string {
 }
 
 // kernelOf is what m and the kernel agreed upon.
-func kernelOf(*fuse.Mount) launch.KernelStatus {
-	return launch.KernelStatus{Release: release()}
+func kernelOf(m *fuse.Mount) launch.KernelStatus {
+	k := m.Kernel()
+	s := launch.KernelStatus{Release: release(), Protocol: k.Protocol, Request: k.Request, Readahead: k.Readahead}
+	for _, f := range k.Features {
+		s.Features = append(s.Features, launch.KernelFeature(f))
+	}
+	return s
 }
