@@ -44,6 +44,7 @@ func (d *daemon) status() launch.NodeStatus {
 	})
 	o := d.overlay.Stats()
 	s.Suspects, s.Failovers, s.DirectReads = o.Suspects, o.Failovers, o.Direct
+	s.Slow, s.Hedges, s.HedgesWon = o.Slow, o.Hedges, o.HedgesWon
 	for _, p := range d.overlay.Suspects() {
 		s.SuspectPeers = append(s.SuspectPeers, launch.SuspectPeer(p))
 	}
