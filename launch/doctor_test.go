@@ -219,11 +219,11 @@ func TestCheckPlaces(t *testing.T) {
 func TestMountFindings(t *testing.T) {
 	cmd := fakeServe(t, "7")
 	pid := cmd.Process.Pid
-	alive := &Footprint{Job: "7", Rank: 1, PID: pid, Born: readProcess(pid).born, Mount: "/m"}
+	alive := &Footprint{Job: "7", Rank: 1, PID: pid, Born: readProcess(pid).born, Mount: "/m", Dir: "/d/7"}
 	killed := &Footprint{Job: "7", Rank: 1, PID: 1 << 22, Mount: "/m"}
 	hung := fmt.Errorf("/m %w within 5s", errHung)
 	one := func(stacked int, owner *Footprint, said error) []Finding {
-		return []Finding{mountFinding("/m", stacked, owner, said)}
+		return []Finding{Doctor{Finder: Finder{Base: "/d"}}.judgeMount("/m", stacked, owner, said)}
 	}
 	expect(t, "healthy", one(1, alive, nil), "ok: /m, rank 1 of job 7, answers")
 	expect(t, "of nobody known", one(1, nil, nil), "ok: /m answers")
@@ -234,6 +234,9 @@ func TestMountFindings(t *testing.T) {
 	expect(t, "hung", one(1, alive, hung), "problem: does not answer, though its daemon runs => wait for the file system behind it")
 	expect(t, "hung, of nobody known", one(1, nil, hung), "problem: does not answer, and its daemon can't be told")
 	expect(t, "failing", one(1, alive, errors.New("EIO")), "problem: EIO")
+	alive.Dir = "/elsewhere/7"
+	expect(t, "of another directory", one(1, alive, hung), "problem: or end it: copper stop --job 7 -d /elsewhere")
+	alive.Dir = "/d/7"
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

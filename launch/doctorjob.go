@@ -24,8 +24,8 @@ func (d Doctor) CheckJob(ctx context.Context) []Finding {
 	}
 	var findings []Finding
 	for _, f := range d.Finder.daemons(job) {
-		if pid, state := notRunning(f.processes()); pid != 0 {
-			findings = append(findings, problem(fmt.Sprintf("kill -CONT %d lets a stopped one go on; copper stop --job %s ends the job", pid, job.State.ID),
+		if pid, state := notRunning(f.processes(), 'T', 't'); pid != 0 {
+			findings = append(findings, problem(fmt.Sprintf("kill -CONT %d lets it go on; copper stop --job %s ends the job", pid, job.State.ID),
 				"rank %d of job %s: process %d %s", f.Rank, job.State.ID, pid, state))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,7 +68,7 @@ func (d Doctor) CheckMounts(ctx context.Context) []Finding {
 		if ended || said[i] == nil && strings.HasPrefix(point, Trial) {
 			continue
 		}
-		findings = append(findings, mountFinding(point, points[point], owners[point], said[i]))
+		findings = append(findings, d.judgeMount(point, points[point], owners[point], said[i]))
 	}
 	if findings == nil {
 		return []Finding{fine("no Copper mount of yours is on this node")}
@@ -75,8 +76,8 @@ func (d Doctor) CheckMounts(ctx context.Context) []Finding {
 	return findings
 }
 
-// mountFinding judges what a probe of a mount said; owner may be nil.
-func mountFinding(point string, stacked int, owner *Footprint, said error) Finding {
+// judgeMount judges what a probe of a mount said; owner may be nil.
+func (d Doctor) judgeMount(point string, stacked int, owner *Footprint, said error) Finding {
 	name, pids := point, []int(nil)
 	if stacked > 1 {
 		name += fmt.Sprintf(" (%d mounts, one over the other)", stacked)
@@ -87,6 +88,9 @@ func mountFinding(point string, stacked int, owner *Footprint, said error) Findi
 		pids = owner.processes()
 		if len(pids) > 0 {
 			end = "copper stop --job " + owner.Job
+			if base := filepath.Dir(string(owner.Dir)); base != d.Finder.Base {
+				end += " -d " + quote(base)
+			}
 		}
 	}
 	switch {
@@ -101,7 +105,7 @@ func mountFinding(point string, stacked int, owner *Footprint, said error) Findi
 	case !errors.Is(said, errHung):
 		return problem("see the daemon's log", "%s: %v", name, said)
 	}
-	if pid, state := notRunning(pids); pid != 0 {
+	if pid, state := notRunning(pids, 'T', 't', 'D'); pid != 0 {
 		return problem(fmt.Sprintf("let it go on (kill -CONT %d), or end it: %s", pid, end), "%s does not answer: its process %d %s", name, pid, state)
 	}
 	if len(pids) > 0 {
@@ -110,16 +114,17 @@ func mountFinding(point string, stacked int, owner *Footprint, said error) Findi
 	return problem("end its daemon, then "+end, "%s does not answer, and its daemon can't be told", name)
 }
 
-// notRunning is the first of pids that is not able to run, with what keeps it; 0 if all are.
-func notRunning(pids []int) (pid int, state string) {
+// notRunning is the first of pids in one of states, and what that is; 0 if none is. D alone, which stands
+// for waiting within the kernel, is nothing unusual.
+func notRunning(pids []int, states ...byte) (pid int, state string) {
 	for _, pid := range pids {
-		if p := readProcess(pid); p != nil {
-			switch p.state {
-			case 'T', 't':
-				return pid, "is stopped"
-			case 'D':
-				return pid, "waits within the kernel"
-			}
+		p := readProcess(pid)
+		switch {
+		case p == nil || !slices.Contains(states, p.state):
+		case p.state == 'D':
+			return pid, "waits within the kernel"
+		default:
+			return pid, "is stopped"
 		}
 	}
 	return 0, ""
