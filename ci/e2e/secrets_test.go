@@ -42,7 +42,7 @@ func spy(t *testing.T) string {
 // disguises are the ways in which a secret may be written somewhere; the beginning of each will do.
 func disguises(secret []byte) map[string][]byte {
 	decimal := func(sep string) []byte {
-		return []byte(strings.Trim(strings.ReplaceAll(fmt.Sprint(secret[:10]), " ", sep), "[]"))
+		return []byte(strings.Trim(strings.ReplaceAll(fmt.Sprintf("%d", secret[:10]), " ", sep), "[]"))
 	}
 	return map[string][]byte{
 		"raw":    secret[:16],
