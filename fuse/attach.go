@@ -36,7 +36,7 @@ func CheckDevice() error {
 	}
 	syscall.Close(fd)
 	if os.Geteuid() != 0 {
-		_, err = fusermount()
+		_, err = Fusermount()
 	}
 	return err
 }
@@ -53,7 +53,8 @@ func openDevice() (int, error) {
 	return fd, nil
 }
 
-func fusermount() (string, error) {
+// Fusermount is the path of the helper that mounts for ordinary users. The error is a [*SetupError].
+func Fusermount() (string, error) {
 	for _, name := range []string{"fusermount3", "/usr/bin/fusermount3", "/bin/fusermount3", "fusermount"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path, nil
@@ -91,7 +92,7 @@ func attachDirectly(dir string) (int, error) {
 
 // attachByHelper lets fusermount3, which is setuid root, mount and pass the connection back.
 func attachByHelper(dir string) (int, error) {
-	binary, err := fusermount()
+	binary, err := Fusermount()
 	if err != nil {
 		return -1, err
 	}

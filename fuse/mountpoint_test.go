@@ -88,7 +88,7 @@ func TestHungMountIsNotTouched(t *testing.T) {
 
 func TestAttachByFusermount(t *testing.T) {
 	requireFUSE(t)
-	if _, err := fusermount(); err != nil {
+	if _, err := Fusermount(); err != nil {
 		t.Skip(err)
 	}
 	dir := t.TempDir()

@@ -94,7 +94,7 @@ func detach(dir string, how int) error {
 	if !errors.Is(err, syscall.EPERM) {
 		return err
 	}
-	binary, err := fusermount()
+	binary, err := Fusermount()
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,15 +46,22 @@ func ServeControl(dir string, d *Daemon, gather Gather, log *slog.Logger) (*Cont
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // of a killed daemon
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	ln, err := (&net.ListenConfig{Control: ownersOnly}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	c := &Control{listener: ln, daemon: d, gather: gather, log: log, slots: make(chan struct{}, 16)}
+	c := &Control{listener: ln.(*net.UnixListener), daemon: d, gather: gather, log: log, slots: make(chan struct{}, 16)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.wg.Add(1)
 	go c.accept()
 	return c, nil
+}
+
+// ownersOnly gives a socket the mode 0600 before it has a path, whatever the umask.
+func ownersOnly(_, _ string, socket syscall.RawConn) error {
+	var chmod error
+	err := socket.Control(func(fd uintptr) { chmod = unix.Fchmod(int(fd), 0o600) })
+	return errors.Join(err, chmod)
 }
 
 // Close ends the listening, and what is under way, and waits for it.

@@ -1,7 +1,8 @@
 // Package launch answers for everything about a Copper job that is not the data path: the job's id
 // and directory, the launcher's command line, the state file by which a job is found and its
 // readiness is known, the control socket of each daemon, mount points and what a killed job left
-// behind on them, the supervisor that starts a daemon again when it dies, and the orderly end.
+// behind on them, the supervisor that starts a daemon again when it dies, the orderly end, and the
+// checks of `copper doctor`.
 //
 // A job in files:
 //

@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "daemon" { // and a Supervisor too
 		daemonFixture()
 	}
+	if len(os.Args) > 1 && os.Args[1] == "exam" { // and Examine
+		examFixture(os.Args[len(os.Args)-1])
+	}
 	if len(os.Args) > 1 && os.Args[1] == "orphan" {
 		orphanFixture()
 	}

@@ -12,7 +12,8 @@ import (
 
 // process is what /proc tells of a process.
 type process struct {
-	args []string
+	args  []string
+	state byte // R, S, D, T, …
 	// born is when it started, in clock ticks since the host did: with the process id it names
 	// the process for good, whatever happens to the clock.
 	born uint64
@@ -38,7 +39,7 @@ func readProcess(pid int) *process {
 	if err != nil {
 		return nil
 	}
-	return &process{args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00"), born: born}
+	return &process{args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00"), state: fields[0][0], born: born}
 }
 
 // serves tells whether process pid is a daemon of job id, or the supervisor of one. Process ids are used again: born, if

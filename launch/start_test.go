@@ -5,23 +5,40 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-// start runs script as the launcher of job 7; in it $STATE PHASE [MEMBERS] writes the state file.
+// shown keeps what is shown on it, and notes each line as a file in dir, which a script can wait
+// for.
+type shown struct {
+	bytes.Buffer
+	dir string
+}
+
+func (s *shown) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		_ = os.WriteFile(filepath.Join(s.dir, strings.TrimSpace(line)), nil, 0o600)
+	}
+	return s.Buffer.Write(b)
+}
+
+// start runs script as the launcher of job 7; in it `state PHASE [MEMBERS]` writes the state file, and
+// `seen LINE` returns when that line has been shown.
 func (h *house) start(ctx context.Context, script string, timeout time.Duration) (*State, string, error) {
 	h.ID = "7"
 	dir := JobDirOf(h.Base, "7")
 	const prelude = `state() {
 	printf '{"version":1,"id":"7","state":"%s","ranks":[]%s}' "$1" "$2" >"$DIR/new" && mv "$DIR/new" "$DIR/job.json"
 }
+seen() { until [ -e "$SHOWN/$1" ]; do sleep 0.01; done; }
 `
-	var out bytes.Buffer
+	out := &shown{dir: h.t.TempDir()}
 	s := &Start{
-		Finder: h.Finder, Timeout: timeout, Mounts: noMounts, Progress: &Progress{Out: &out, Ranks: 2},
-		Command: Command{Env: []string{"DIR=" + string(dir)}, Args: []string{"/bin/sh", "-c", prelude + script}},
+		Finder: h.Finder, Timeout: timeout, Mounts: noMounts, Progress: &Progress{Out: out, Ranks: 2},
+		Command: Command{Env: []string{"DIR=" + string(dir), "SHOWN=" + out.dir}, Args: []string{"/bin/sh", "-c", prelude + script}},
 	}
 	state, err := s.Run(ctx)
 	return state, out.String(), err
@@ -42,12 +59,12 @@ func (h *house) ended() {
 func TestStart(t *testing.T) {
 	h := newHouse(t)
 	h.add("7", Failed, 0) // of an earlier attempt: it must not be taken for this one's
-	state, out, err := h.start(t.Context(), `state starting; state ready; echo said; exec sleep 600`, time.Minute)
+	state, out, err := h.start(t.Context(), `seen 'starting 2 daemons'; state starting; seen 'the first of 2 daemons runs'; state ready; exec sleep 600`, time.Minute)
 	if err != nil || state.Phase != Ready {
 		t.Fatalf("%+v, %v", state, err)
 	}
-	if !strings.Contains(out, "mounts ready") { // what was shown before depends on who is faster
-		t.Errorf("shown: %q", out)
+	if want := "starting 2 daemons\nthe first of 2 daemons runs\n0 of 0 mounts ready\n"; out != want {
+		t.Errorf("shown: %q, want %q", out, want)
 	}
 	r, err := JobDirOf(h.Base, "7").readLauncher()
 	if err != nil || !r.running("n1") {

@@ -44,6 +44,9 @@ type NodeStatus struct {
 	// Requests that the kernel sent, by FUSE opcode.
 	Requests  map[string]int64 `json:"requests"`
 	ReadBytes int64            `json:"read_bytes"` // answered to the kernel
+	// PushedBytes went into the kernel's page cache before it asked for them.
+	PushedBytes int64        `json:"pushed_bytes"`
+	Kernel      KernelStatus `json:"kernel"`
 
 	// Store counts the questions to this node's store, from its kernel and from its children, by
 	// kind: stat, list, readlink, read.
@@ -62,12 +65,27 @@ type NodeStatus struct {
 
 	// Trees is the traffic with the parents and children in each tree.
 	Trees []TreeStatus `json:"trees"`
-	// Suspects is the number of peers that failed to answer and have not been reached since.
-	Suspects int `json:"suspects"`
+	// Suspects is the number of peers that failed to answer and have not been reached since, which
+	// SuspectPeers names.
+	Suspects     int           `json:"suspects"`
+	SuspectPeers []SuspectPeer `json:"suspect_peers"`
+	// Slow is the number of peers that answer, but late.
+	Slow int `json:"slow"`
 	// Failovers counts the times that a question went on to another node since a peer gave no answer.
 	Failovers int64 `json:"failovers"`
 	// DirectReads counts questions put to the PFS by this node though another is there for them.
 	DirectReads int64 `json:"direct_reads"`
+	// Hedges counts the questions that were put to a second node because the first took long;
+	// HedgesWon those of them that the second answered first.
+	Hedges    int64 `json:"hedges"`
+	HedgesWon int64 `json:"hedges_won"`
+}
+
+// SuspectPeer is a peer that failed to answer a node and has not been reached by it since.
+type SuspectPeer struct {
+	Rank  int       `json:"rank"`
+	Host  string    `json:"host"`
+	Since time.Time `json:"since"`
 }
 
 // Answers counts the answers to one kind of question.
@@ -121,7 +139,8 @@ type Totals struct {
 	Requests int64 `json:"requests"` // that the kernels sent
 	// ReadBytes is what the kernels got, in bytes. What they then answer from their page caches
 	// is nowhere counted.
-	ReadBytes int64 `json:"read_bytes"`
+	ReadBytes   int64 `json:"read_bytes"`
+	PushedBytes int64 `json:"pushed_bytes"`
 	// HitRate is the share of all questions to the stores that were answered from memory, 0 to 1.
 	HitRate       float64 `json:"hit_rate"`
 	MemoryUsed    int64   `json:"memory_used"`
@@ -134,6 +153,11 @@ type Totals struct {
 	PFSBytesSaved      int64 `json:"pfs_bytes_saved"`
 	Failovers          int64 `json:"failovers"`
 	DirectReads        int64 `json:"direct_reads"`
+	Hedges             int64 `json:"hedges"`
+	HedgesWon          int64 `json:"hedges_won"`
+	Suspicions         int   `json:"suspicions"` // pairs of a node and one that it suspects
+	Slow               int   `json:"slow"`       // pairs of a node and one that it finds slow
+	Restarts           int   `json:"restarts"`
 	OverlayBytes       int64 `json:"overlay_bytes"` // that nodes sent each other as answers
 
 	Compression Compressed `json:"compression"`
@@ -195,10 +219,16 @@ func total(nodes []NodeStatus) Totals {
 			t.OverlayBytes += tree.BytesOut
 		}
 		t.ReadBytes += n.ReadBytes
+		t.PushedBytes += n.PushedBytes
 		t.PFSBytes += n.PFS.Bytes
 		t.MemoryUsed += n.Memory.Used
 		t.Failovers += n.Failovers
 		t.DirectReads += n.DirectReads
+		t.Hedges += n.Hedges
+		t.HedgesWon += n.HedgesWon
+		t.Suspicions += n.Suspects
+		t.Slow += n.Slow
+		t.Restarts += n.Restarts
 		t.Compression = t.Compression.Plus(n.Compression.Compressed)
 	}
 	if questions > 0 {

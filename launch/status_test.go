@@ -16,7 +16,7 @@ func nodeStatus(rank int) NodeStatus {
 		Memory:    MemoryStatus{Limit: 1 << 30, Used: 1 << 20},
 		PFS:       PFSStatus{Operations: map[string]int64{"lstat": 4, "read": 2}, Bytes: 300},
 		Trees:     []TreeStatus{{BytesIn: 10, BytesOut: 20}, {Tree: 1, BytesIn: 1, BytesOut: 2}},
-		Failovers: 1, DirectReads: 2,
+		Failovers: 1, DirectReads: 2, Hedges: 5, HedgesWon: 3, Slow: 1, Suspects: 2, Restarts: 1, PushedBytes: 2048,
 	}
 }
 
@@ -41,6 +41,7 @@ func TestCollect(t *testing.T) {
 		Nodes: 2, Missing: 2, Requests: 114, ReadBytes: 2000, HitRate: 0.6, MemoryUsed: 2 << 20,
 		PFSOperations: 12, PFSBytes: 600, PFSOperationsSaved: 100 - 12, PFSBytesSaved: 1400,
 		Failovers: 2, DirectReads: 4, OverlayBytes: 44,
+		Hedges: 10, HedgesWon: 6, Slow: 2, Suspicions: 4, Restarts: 2, PushedBytes: 4096,
 	}
 	if s.Totals != want {
 		t.Errorf("totals %+v\nwant   %+v", s.Totals, want)
@@ -65,17 +66,23 @@ func TestNothingSavedIsNotNegative(t *testing.T) {
 }
 
 func TestStatusText(t *testing.T) {
-	n := nodeStatus(0)
-	n.Suspects = 2
-	job := &Job{Dir: "/logs/7", State: State{ID: "7", Phase: Ready, Ranks: []Rank{{Rank: 0}, {Rank: 1, Host: "n2"}}}}
-	s := Collect(job, []Answered{answer(t, 0, n), {Rank: 1, Error: "it is silent"}})
+	n, again := nodeStatus(0), nodeStatus(2)
+	early, late := time.Date(2026, 11, 21, 13, 4, 5, 0, time.Local), time.Date(2026, 11, 21, 13, 4, 7, 0, time.Local)
+	n.SuspectPeers = []SuspectPeer{{1, "n2", late}, {3, "n4", late}}
+	again.SuspectPeers = []SuspectPeer{{1, "n2", early}}
+	job := &Job{Dir: "/logs/7", State: State{ID: "7", Phase: Ready, Ranks: []Rank{{Rank: 0}, {Rank: 1, Host: "n2"}, {Rank: 2}}}}
+	s := Collect(job, []Answered{answer(t, 0, n), {Rank: 1, Error: "it is silent"}, answer(t, 2, again)})
 	var table, summary strings.Builder
 	if err := s.WriteText(&table, time.Unix(1000+3600, 0)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"job 7: ready", "1 of 2 nodes answer", "1h0m0s", "1.0 MiB  1.0 GiB", "/tmp/user/copper\n",
-		"rank 1 on n2: it is silent", "no answer from 2 peers", "60.0%", "6 operations and 300 B made; 44 operations and 700 B saved",
+		"job 7: ready", "2 of 3 nodes answer", "1h0m0s", "1.0 MiB  1.0 GiB", "/tmp/user/copper\n",
+		"rank 1 on n2: it is silent", "60.0%", "12 operations and 600 B made; 88 operations and 1.4 KiB saved",
+		"\nrank 1 on n2 has given no answer to rank 2 on n1 since 2026-11-21 13:04:05, nor to 1 other node\n",
+		"\nrank 3 on n4 has given no answer to rank 0 on n1 since 2026-11-21 13:04:07\n",
+		"rank 0 on n1 was started again 1 time;", "2 questions went on to another node, 4 to the PFS directly",
+		"10 questions were put to a second node, which was faster for 6; 2 links slow now", "4.0 KiB given before they asked",
 	} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
@@ -84,7 +91,7 @@ func TestStatusText(t *testing.T) {
 	if err := s.WriteSummary(&summary); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"job 7 stopped", "57 answered", "44 operations and 700 B saved", "/logs/7"} {
+	for _, want := range []string{"job 7 stopped", "114 answered", "88 operations and 1.4 KiB saved", "/logs/7"} {
 		if !strings.Contains(summary.String(), want) {
 			t.Errorf("the summary lacks %q:\n%s", want, summary.String())
 		}

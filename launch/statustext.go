@@ -3,7 +3,9 @@ package launch
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -33,9 +35,9 @@ func (s Status) WriteText(w io.Writer, now time.Time) error {
 		if n.Restarts > 0 {
 			fmt.Fprintf(out, "rank %d on %s was started again %s; it counts since then\n", n.Rank, n.Host, count(n.Restarts, "time"))
 		}
-		if n.Suspects > 0 {
-			fmt.Fprintf(out, "rank %d on %s gets no answer from %s\n", n.Rank, n.Host, count(n.Suspects, "peer"))
-		}
+	}
+	for _, line := range suspicions(s.Nodes) {
+		fmt.Fprintln(out, line)
 	}
 	for _, m := range s.Missing {
 		fmt.Fprintf(out, "rank %d on %s: %s\n", m.Rank, m.Host, m.Error)
@@ -64,7 +66,11 @@ func (s Status) WriteSummary(w io.Writer) error {
 
 func (t Totals) text() string {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "  requests     %d answered to the kernels, %s of file data\n", t.Requests, Bytes(t.ReadBytes))
+	fmt.Fprintf(out, "  requests     %d answered to the kernels, %s of file data", t.Requests, Bytes(t.ReadBytes))
+	if t.PushedBytes > 0 {
+		fmt.Fprintf(out, "; %s given before they asked", Bytes(t.PushedBytes))
+	}
+	fmt.Fprintln(out)
 	fmt.Fprintf(out, "  PFS          %d operations and %s made; %d operations and %s saved\n",
 		t.PFSOperations, Bytes(t.PFSBytes), t.PFSOperationsSaved, Bytes(t.PFSBytesSaved))
 	fmt.Fprintf(out, "  hit rate     %s of the questions to the nodes' tables\n", percent(t.HitRate))
@@ -72,7 +78,48 @@ func (t Totals) text() string {
 	if t.Failovers+t.DirectReads > 0 {
 		fmt.Fprintf(out, "  repairs      %d questions went on to another node, %d to the PFS directly\n", t.Failovers, t.DirectReads)
 	}
+	if t.Hedges > 0 || t.Slow > 0 {
+		fmt.Fprintf(out, "  slow peers   %d questions were put to a second node, which was faster for %d", t.Hedges, t.HedgesWon)
+		if t.Slow > 0 {
+			fmt.Fprintf(out, "; %s slow now", count(t.Slow, "link"))
+		}
+		fmt.Fprintln(out)
+	}
 	return out.String()
+}
+
+// suspicions says which nodes give no answer, to whom and since when: a line for each of them, since
+// one that is gone may be missed by thousands.
+func suspicions(nodes []NodeStatus) (lines []string) {
+	type missed struct {
+		SuspectPeer
+		by     NodeStatus // the first to miss it
+		others int
+	}
+	found := map[int]*missed{}
+	for _, n := range nodes {
+		for _, p := range n.SuspectPeers {
+			m := found[p.Rank]
+			switch {
+			case m == nil:
+				found[p.Rank] = &missed{p, n, 0}
+				continue
+			case p.Since.Before(m.Since):
+				m.SuspectPeer, m.by = p, n
+			}
+			m.others++
+		}
+	}
+	for _, rank := range slices.Sorted(maps.Keys(found)) {
+		m := found[rank]
+		line := fmt.Sprintf("rank %d on %s has given no answer to rank %d on %s since %s", m.Rank, m.Host,
+			m.by.Rank, m.by.Host, m.Since.Format(time.DateTime))
+		if m.others > 0 {
+			line += ", nor to " + count(m.others, "other node")
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }

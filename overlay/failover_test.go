@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -128,6 +129,9 @@ func TestSilentParentIsLeft(t *testing.T) {
 		if s := leaf.Stats(); s.Suspects != 1 || s.Direct != 2 {
 			t.Errorf("stats after the failure: %+v", s)
 		}
+		if got := leaf.Suspects(); len(got) != 1 || got[0].Rank != root.self || got[0].Host != "x"+strconv.Itoa(root.self) || began.Sub(got[0].Since) > 4*time.Second {
+			t.Errorf("suspects after the failure: %+v", got)
+		}
 
 		// It comes back when it can be reached again.
 		time.Sleep(10 * time.Minute)
@@ -140,6 +144,9 @@ func TestSilentParentIsLeft(t *testing.T) {
 		leaf.stat(t, "/d/f1")
 		if s := leaf.Stats(); s.Suspects != 0 || s.Direct != 2 {
 			t.Errorf("stats after its return: %+v", s)
+		}
+		if got := leaf.Suspects(); len(got) > 0 {
+			t.Errorf("suspects after its return: %+v", got)
 		}
 	})
 }

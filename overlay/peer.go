@@ -34,11 +34,12 @@ type peer struct {
 
 	// suspect: it failed to answer, and has not been reached since.
 	suspect  atomic.Bool
-	failures record       // to answer
-	delays   record       // in answering
-	slowTill atomic.Int64 // others are preferred until then: clock time, 0 for never
-	outrun   atomic.Int32 // how often in a row somebody else was clearly faster
-	heard    atomic.Int64 // clock time of the latest sign of life that was noticed
+	since    atomic.Pointer[time.Time] // when it became a suspect; nil: it is none, or is becoming one
+	failures record                    // to answer
+	delays   record                    // in answering
+	slowTill atomic.Int64              // others are preferred until then: clock time, 0 for never
+	outrun   atomic.Int32              // how often in a row somebody else was clearly faster
+	heard    atomic.Int64              // clock time of the latest sign of life that was noticed
 	checking atomic.Bool
 
 	mu     sync.Mutex

@@ -66,6 +66,8 @@ func (p *peer) distrust(err error) bool {
 	if o.ctx.Err() != nil || !p.suspect.CompareAndSwap(false, true) {
 		return false
 	}
+	now := time.Now()
+	p.since.Store(&now)
 	p.failures.strike()
 	o.log.Warn("a peer does not answer; others are asked", "rank", p.node.Rank, "host", p.node.Host, "err", err)
 	o.start(p.probe)
@@ -123,6 +125,7 @@ func (p *peer) probe() {
 			continue
 		}
 		_ = l.conn.Close() // that it could be made is all that was to be known
+		p.since.Store(nil)
 		p.suspect.Store(false)
 		o.log.Info("a peer is back", "rank", p.node.Rank, "host", p.node.Host)
 		return

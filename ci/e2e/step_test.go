@@ -118,14 +118,20 @@ func (s *step) nothingLeft() {
 	if left, _ := filepath.Glob(filepath.Join(s.Dir, "mnt*")); len(left) > 0 {
 		s.t.Errorf("mount points are left: %v", left)
 	}
+	control := filepath.Join(launch.ControlBases()[0], s.id())
+	if _, err := os.Lstat(control); !errors.Is(err, os.ErrNotExist) {
+		s.t.Errorf("%s is left: %v", control, err)
+	}
+}
+
+// id is the job's id.
+func (s *step) id() string {
+	s.t.Helper()
 	jobs, err := os.ReadDir(filepath.Join(s.Dir, "jobs"))
 	if err != nil || len(jobs) != 1 {
 		s.t.Fatalf("jobs: %v, %v", jobs, err)
 	}
-	control := filepath.Join(launch.ControlBases()[0], jobs[0].Name())
-	if _, err := os.Lstat(control); !errors.Is(err, os.ErrNotExist) {
-		s.t.Errorf("%s is left: %v", control, err)
-	}
+	return jobs[0].Name()
 }
 
 // node is the status of one rank; !ok if it does not answer.

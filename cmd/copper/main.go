@@ -19,6 +19,7 @@ type cli struct {
 	Wait     waitCmd     `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
 	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
 	Stop     stopCmd     `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
+	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
@@ -26,8 +27,9 @@ type cli struct {
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 
+	Check checkCmd `cmd:"" hidden:"" help:"Do one check of copper doctor; may hang as long as what it looks at."`
+	Trial trialCmd `cmd:"" hidden:"" help:"Mount for a moment, for copper doctor."`
 	Visit visitCmd `cmd:"" hidden:"" help:"Look at the paths of a manifest through a mount; may hang as long as it does."`
-
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
 }
 

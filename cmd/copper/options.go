@@ -23,6 +23,7 @@ type options struct {
 	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the node's memory, 256 MiB to 16 GiB)."`
 	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
 	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
+	Encrypt  bool          `name:"encrypt" env:"COPPER_ENCRYPT" help:"Encrypt what the nodes send each other (TLS 1.3); it costs four times the processor time per byte. Without it they authenticate each other, and what they send can be read on the network."`
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
 }
 
@@ -71,7 +72,7 @@ func (o *options) args() []string {
 		"--log-level", strconv.Itoa(o.LogLevel), "--log-to", o.LogTo,
 		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
-		"--compress", o.Compress,
+		"--compress", o.Compress, "--encrypt=" + strconv.FormatBool(o.Encrypt),
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
 	}
 	if o.Mount != "" {

@@ -64,7 +64,7 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 		return &launch.InputError{Err: err}
 	}
 	d.compress = store.NewCompress(d.origin, d.policy.Encoding)
-	cfg := overlay.Config{Self: roster.Self, Nodes: nodesOf(roster), Secret: roster.Secret,
+	cfg := overlay.Config{Self: roster.Self, Nodes: nodesOf(roster), Secret: roster.Secret, Encrypt: d.options.Encrypt,
 		Trees: d.options.Trees, Fanout: d.options.Fanout, Memory: d.memory, Log: d.log, Local: d.origin.Local,
 		Compression: d.policy,
 		OnFirst: func(op string) {

@@ -14,7 +14,7 @@ func (d *daemon) status() launch.NodeStatus {
 	s := launch.NodeStatus{
 		Rank: d.roster.Self, Host: d.host(), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.Target,
 		Restarts: d.Restarts, Supervisor: os.Getppid(),
-		Requests: map[string]int64{}, Store: map[string]launch.Answers{},
+		Requests: map[string]int64{}, Store: map[string]launch.Answers{}, SuspectPeers: []launch.SuspectPeer{},
 	}
 	if v := d.view.Load(); v != nil {
 		s.Since = v.since
@@ -22,7 +22,8 @@ func (d *daemon) status() launch.NodeStatus {
 		for op, n := range f.Requests {
 			s.Requests[op] = int64(n)
 		}
-		s.ReadBytes = int64(f.ReadBytes)
+		s.ReadBytes, s.PushedBytes = int64(f.ReadBytes), int64(f.PushedBytes)
+		s.Kernel = kernelOf(v.Mount)
 		s.Compression.Decoded = d.expand.Decoded()
 	}
 	st := d.store.Stats()
@@ -44,6 +45,10 @@ func (d *daemon) status() launch.NodeStatus {
 	s.Warm = d.warming.warmth()
 	o := d.overlay.Stats()
 	s.Suspects, s.Failovers, s.DirectReads = o.Suspects, o.Failovers, o.Direct
+	s.Slow, s.Hedges, s.HedgesWon = o.Slow, o.Hedges, o.HedgesWon
+	for _, p := range d.overlay.Suspects() {
+		s.SuspectPeers = append(s.SuspectPeers, launch.SuspectPeer(p))
+	}
 	for i, t := range o.Trees {
 		s.Trees = append(s.Trees, launch.TreeStatus{Tree: i, Asked: t.Asked, Answered: t.Answered, BytesIn: t.BytesIn, BytesOut: t.BytesOut})
 	}
