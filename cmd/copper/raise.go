@@ -122,7 +122,11 @@ func (d *daemon) show() error {
 		d.log.Error("compressed data in memory is damaged; it is read again", "path", path)
 		d.store.Forget(path)
 	}
-	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.expand, StatFS: d.origin.StatFS, Log: d.log})
+	options := fuse.Options{Mountpoint: d.footprint.Mount, Source: d.expand, StatFS: d.origin.StatFS, Log: d.log}
+	if d.options.Symlinks == "view" {
+		options.Links = d.origin.LinkInView
+	}
+	m, err := fuse.New(options)
 	if err != nil {
 		return inputIfSetup(err)
 	}
