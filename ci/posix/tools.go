@@ -64,12 +64,12 @@ func (s *suite) tools() map[string]func(*testing.T) {
 	for name, script := range map[string]string{
 		"Tar": `cd "$1` + copied + `" && tar --sort=name -cf - . | cksum; tar --sort=name --sparse -cf - . | tar -df - && echo equal
 			cd "$OLDPWD"; tar -cf - -C "$1` + copied + `" links | tar -xf - && ls -l links/sparse | cut -d' ' -f5`,
-		"Find": `cd "$1" && find tree modes victim ` + program[1:] + ` big empty -ls 2>&1 | sort -k11
+		"Find": `cd "$1" && find tree modes victim ` + program[1:] + ` big -ls 2>&1 | sort -k11
 			find tree -type l | sort; find tree -newer tree/times/3 -size +100k | sort; find tree -samefile tree/links/hard | sort; find tree -xtype l | sort; find . -maxdepth 1 -empty | sort`,
 		"Ls": `cd "$1" && ls -lRis --full-time tree modes; ls -la . | tail -n +4 | sort; ls -Q ` + many[1:] + ` | cksum`,
 		"Du": `cd "$1" && du -al tree big ` + many[1:] + ` | sort -k2; du -s tree big; du -bs tree big; du -s --inodes tree; df --output=size . | tail -n 1`,
 		"Git": `cd "$1` + repo + `" && export HOME=$PWD GIT_OPTIONAL_LOCKS=0 GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
-			git status; git diff --stat; git diff --cached | cksum; git log --stat | cksum; git fsck --strict; git ls-files -s | cksum
+			git diff-files; git status; git diff --stat; git diff --cached | cksum; git log --stat | cksum; git fsck --strict; git ls-files -s | cksum
 			cd "$OLDPWD" && git clone -q --no-local "$1` + repo + `" clone && ls clone | wc -l`,
 		"Ldd": `ldd "$1` + program + `/hello" | sed 's/(0x.*//'; "$1` + program + `/hello" from ldd; readelf -d "$1` + program + `/hello" | cksum`,
 		"Gcc": `p="$1` + program + `"
