@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -85,11 +86,11 @@ func TestLinkIsReadWithItsLookup(t *testing.T) {
 type replaced struct {
 	*storetest.Tree
 	errno syscall.Errno
-	times int
+	times atomic.Int32
 }
 
 func (r *replaced) ReadLink(ctx context.Context, path string) (string, error) {
-	if r.times++; r.times == 1 {
+	if r.times.Add(1) == 1 {
 		return "", &store.Error{Op: "readlink", Path: path, Errno: r.errno}
 	}
 	return r.Tree.ReadLink(ctx, path)
@@ -102,8 +103,8 @@ func TestLinkReplacedWhileLookedUp(t *testing.T) {
 		src := &replaced{Tree: tree, errno: errno}
 		_, mnt := mount(t, Options{Source: src, Links: belowPFS})
 		// The kernel looks again by itself when it is told that what it knows is of the past.
-		if got := runHelper(t, "stat", mnt+"/dir/link"); got != "ok\n" || src.times != 2 {
-			t.Errorf("%v: %q after %d questions", errno, got, src.times)
+		if got := runHelper(t, "stat", mnt+"/dir/link"); got != "ok\n" || src.times.Load() != 2 {
+			t.Errorf("%v: %q after %d questions", errno, got, src.times.Load())
 		}
 	}
 }

@@ -73,11 +73,7 @@ func (s *suite) sparse(t *testing.T) {
 	}
 	const page = 4096
 	off := int64(1<<32) - page
-	mapped, err := unix.Mmap(in, off, 2*page, unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(mapped)
+	mapped := mmap(t, in, off, 2*page, unix.PROT_READ, unix.MAP_SHARED)
 	want := make([]byte, 2*page)
 	if _, err := unix.Pread(behind, want, off); err != nil || !bytes.Equal(mapped, want) {
 		t.Errorf("mapped around 4 GiB: other bytes (%v)", err)
@@ -118,15 +114,32 @@ func (s *suite) holes(t *testing.T) {
 	}
 }
 
-// faults tells whether to look at a byte is a SIGBUS.
-func faults(p *byte) (bus bool) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() { bus = recover() != nil }()
-	sink = *p
-	return false
+// mmap maps until the end of the test.
+func mmap(t *testing.T, fd int, off int64, length, prot, flags int) []byte {
+	t.Helper()
+	mapped, err := unix.Mmap(fd, off, length, prot, flags)
+	if err != nil {
+		t.Fatalf("mmap: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Munmap(mapped); err != nil {
+			t.Error(err)
+		}
+	})
+	return mapped
 }
 
-var sink byte
+// peek looks at a byte, which may be a SIGBUS.
+func peek(p *byte) (b byte, bus bool) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { bus = recover() != nil }()
+	return *p, false
+}
+
+func faults(p *byte) bool {
+	_, bus := peek(p)
+	return bus
+}
 
 // mapped: a mapping has the file's bytes, zeros to the end of its last page, and then SIGBUS; what is
 // written to a private one is nobody else's.
@@ -141,42 +154,24 @@ func (s *suite) mapped(t *testing.T) {
 		fd := open(t, s.mount+path, unix.O_RDONLY)
 		whole := (size + page - 1) / page * page
 		for _, kind := range []int{unix.MAP_SHARED, unix.MAP_PRIVATE, unix.MAP_PRIVATE | unix.MAP_POPULATE} {
-			mapped, err := unix.Mmap(fd, 0, whole+page, unix.PROT_READ, kind)
-			if err != nil {
-				t.Fatalf("%d bytes: %v", size, err)
-			}
+			mapped := mmap(t, fd, 0, whole+page, unix.PROT_READ, kind)
 			if !bytes.Equal(mapped[:size], want) || bytes.Count(mapped[size:whole], []byte{0}) != whole-size {
 				t.Errorf("%d bytes, mapped: others", size)
 			}
 			if faults(&mapped[whole-1]) || !faults(&mapped[whole]) || !faults(&mapped[whole+page-1]) {
 				t.Errorf("%d bytes, mapped: SIGBUS not exactly after the last page", size)
 			}
-			if err := unix.Munmap(mapped); err != nil {
-				t.Error(err)
-			}
 		}
-		private, err := unix.Mmap(fd, 0, whole, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
-		if err != nil {
-			t.Fatal(err)
-		}
+		private := mmap(t, fd, 0, whole, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
 		for i := range private {
 			private[i] ^= 0xff
 		}
 		if got, err := os.ReadFile(s.mount + path); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes: a private mapping was written through (%v)", size, err)
 		}
-		if err := unix.Munmap(private); err != nil {
-			t.Error(err)
-		}
 	}
 	if _, err := unix.Mmap(open(t, s.mount+victim, unix.O_RDONLY), 0, page, unix.PROT_READ, unix.MAP_SHARED); errno(err) != "ENODEV" {
 		t.Errorf("mmap of a directory: %v, want ENODEV", err)
 	}
-	code, err := unix.Mmap(open(t, s.mount+modes+"/f755", unix.O_RDONLY), 0, page, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
-	if err != nil {
-		t.Fatalf("mmap to execute: %v", err)
-	}
-	if err := unix.Munmap(code); err != nil {
-		t.Error(err)
-	}
+	mmap(t, open(t, s.mount+modes+"/f755", unix.O_RDONLY), 0, page, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE)
 }

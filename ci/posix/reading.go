@@ -38,17 +38,11 @@ func (s *suite) waysOfReading(t *testing.T) {
 
 	for _, r := range [][2]int{{0, 4096}, {4096, 1 << 20}, {1<<20 - 4096, 8192}, {3 << 20, 4096}} { // with O_DIRECT, aligned
 		direct := open(t, s.mount+path, unix.O_RDONLY|unix.O_DIRECT)
-		buf, err := unix.Mmap(-1, 0, r[1], unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-		if err != nil {
-			t.Fatal(err)
-		}
+		buf := mmap(t, -1, 0, r[1], unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 		n, err := unix.Pread(direct, buf, int64(r[0]))
 		check("O_DIRECT", buf[:max(n, 0)], r[0], err)
 		if full := min(r[1], len(want)-r[0]); n != full {
 			t.Errorf("O_DIRECT at %d: %d bytes, want %d", r[0], n, full)
-		}
-		if err := unix.Munmap(buf); err != nil {
-			t.Error(err)
 		}
 	}
 
@@ -155,18 +149,9 @@ func (s *suite) ioUring(t *testing.T) {
 	defer unix.Close(int(ring))
 	mapped := map[int64][]byte{}
 	for _, at := range []int64{sqRing, cqRing, sqes} {
-		m, err := unix.Mmap(int(ring), at, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Munmap(m)
-		mapped[at] = m
+		mapped[at] = mmap(t, int(ring), at, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	}
-	buf, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(buf)
+	buf := mmap(t, -1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	word := func(m []byte, at uint32) *uint32 { return (*uint32)(unsafe.Pointer(&m[at])) }
 	sqe := mapped[sqes][:sqeSize]
 	sqe[0] = ringRead
