@@ -35,6 +35,14 @@ func (i *inodes) shown(dev, ino uint64) uint64 {
 	return (hi^lo)&(mixed-1) | mixed
 }
 
+// fill writes a, the attributes of n, as the kernel shall see them.
+func (fs *filesystem) fill(out *gofuse.Attr, n *node, a *store.Attr) {
+	fs.inodes.fill(out, a)
+	if n.link != "" {
+		out.Size = uint64(len(n.link))
+	}
+}
+
 // fill writes a as FUSE wants it.
 func (i *inodes) fill(out *gofuse.Attr, a *store.Attr) {
 	*out = gofuse.Attr{

@@ -12,6 +12,32 @@
 //
 // The mount is read-only: the kernel refuses every mutation with EROFS, and so do the handlers.
 //
+// # What differs from the file system behind
+//
+// The view is one file system: st_dev is the same everywhere, and inode numbers of file systems other
+// than that of the root are replaced by others, the same on every node. All times are those of the
+// first lookup, so access times stand still.
+//
+// An absolute symbolic link may be shown with the mount point before it ([Options.Links]), in lstat's
+// st_size as in readlink. Whoever copies it (cp -a, tar, rsync) copies that, and git takes a tracked
+// one for changed.
+//
+// Locks, and what inotify tells, are of this node. Hard links have one inode number, but are two
+// files to locks and inotify. FIFOs connect processes of this node; devices do not open (nodev) and
+// programs run as who starts them (nosuid).
+//
+// There are no extended attributes (EOPNOTSUPP) and so no access control lists: the mode decides what
+// its owner's processes may open, even where a list behind allows more. Holes read as zeros and are
+// taken for data by SEEK_DATA. A path has at most 4,095 bytes in the view, too, however it is walked:
+// names further down are ENAMETOOLONG. A directory that changes while it is read, and that a great
+// many others are read beside, may end a stream with ESTALE, never with a name twice or left out.
+//
+// # Kernels
+//
+// What a kernel lacks of [Mount.Kernel]'s features costs requests and changes no answer.
+//
+// # Requests
+//
 // A request ends for one of three reasons: its answer came, its deadline passed (ETIMEDOUT), or
 // a signal is about to end its caller (EINTR). Other signals wait for the answer, as on a disk.
 //

@@ -29,10 +29,14 @@ type filesystem struct {
 	// Dependencies.
 	source store.Source
 	statfs func(path string) (unix.Statfs_t, error)
+	links  func(link, target string) (string, bool) // nil: links are shown as they are
 	log    *slog.Logger
 
 	// Constant after Init.
+	dir       string // of the mount
 	deadline  time.Duration
+	withheld  uint64 // of the kernel's capabilities
+	kernel    Kernel
 	device    int  // /dev/fuse, only to see whether the connection still stands
 	noOpen    bool // the kernel does without OPEN once told so
 	noOpendir bool // the kernel does without OPENDIR once told so
@@ -51,9 +55,11 @@ type filesystem struct {
 
 // Init is called when the kernel has told what it can do and before it asks anything.
 func (fs *filesystem) Init(server *gofuse.Server) {
-	kernel := server.KernelSettings().Flags64()
-	fs.noOpen = kernel&gofuse.CAP_NO_OPEN_SUPPORT != 0
-	fs.noOpendir = kernel&gofuse.CAP_NO_OPENDIR_SUPPORT != 0
+	offer := server.KernelSettings()
+	have := offer.Flags64() &^ fs.withheld
+	fs.noOpen = have&gofuse.CAP_NO_OPEN_SUPPORT != 0
+	fs.noOpendir = have&gofuse.CAP_NO_OPENDIR_SUPPORT != 0
+	fs.kernel = agreed(offer, fs.withheld)
 	fs.notifier.kernel = server
 }
 
@@ -113,14 +119,18 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	if err != nil {
 		return fs.notFound(parent, name, err, out)
 	}
-	n := fs.nodes.enter(path, attr)
+	link, err := fs.decideLink(req, path, attr)
+	if err != nil {
+		return fs.fail(err)
+	}
+	n := fs.nodes.enter(path, attr, link)
 	if n == old {
 		n.stale.Store(false) // the Source was asked to look again and stands by it
 	}
 	out.NodeId = n.id
 	out.SetEntryTimeout(lifetime)
 	out.SetAttrTimeout(lifetime)
-	fs.inodes.fill(&out.Attr, &attr)
+	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
 }
 
@@ -167,23 +177,8 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 		}
 	}
 	out.SetTimeout(lifetime)
-	fs.inodes.fill(&out.Attr, &attr)
+	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
-}
-
-func (fs *filesystem) Readlink(cancel <-chan struct{}, header *gofuse.InHeader) ([]byte, gofuse.Status) {
-	fs.counters.count(opReadlink)
-	n := fs.nodes.get(header.NodeId)
-	if n == nil {
-		return nil, gofuse.Status(syscall.ESTALE)
-	}
-	req := fs.begin(cancel, header)
-	defer req.finish()
-	target, err := fs.source.ReadLink(req, n.path)
-	if err != nil {
-		return nil, fs.fail(err)
-	}
-	return []byte(target), gofuse.OK
 }
 
 // StatFs asks in a goroutine of its own, since statfs(2) can't be interrupted.

@@ -2,9 +2,11 @@ package fuse
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -280,12 +282,60 @@ func TestSnapshots(t *testing.T) {
 		s.find(7, g)
 		s.start(uint64(100+i), listing("x"))
 	}
-	if s.find(7, changed) != nil || s.find(7, g) == nil || s.recent.Len() != maxSnapshots || len(s.byGen) != maxSnapshots {
+	if s.find(7, changed) != nil || s.find(7, g) == nil || s.recent.Len() != maxSnapshots || len(s.byKey) != maxSnapshots {
 		t.Errorf("not the least recently used was dropped; %d are kept", s.recent.Len())
 	}
 	huge := &store.Listing{Entries: make([]store.Entry, maxSnapshotEntries+1)}
 	if g := s.start(9, huge); s.find(9, g) != huge || s.recent.Len() != 1 || s.entries != len(huge.Entries) {
 		t.Errorf("beside a huge listing %d are kept", s.recent.Len())
+	}
+}
+
+// TestStreamsWithoutSnapshots: streams whose snapshots gave way to others go on while no directory changes; in one that changed, the stream is told.
+func TestStreamsWithoutSnapshots(t *testing.T) {
+	tree := newTree(t)
+	fs := unmounted(tree)
+	read := func(node, off uint64) (names []string, next uint64, st gofuse.Status) {
+		out := gofuse.NewDirEntryList(make([]byte, 80), off)
+		st = fs.ReadDir(nil, &gofuse.ReadIn{InHeader: gofuse.InHeader{NodeId: node}, Offset: off}, out)
+		for b := out.Bytes(); len(b) >= 24; {
+			length := binary.NativeEndian.Uint32(b[16:])
+			names, next = append(names, string(b[24:24+length])), binary.NativeEndian.Uint64(b[8:])
+			b = b[(24+length+7)/8*8:]
+		}
+		return names, next, st
+	}
+	type stream struct{ node, off uint64 }
+	var streams []stream
+	for i := range 10 {
+		dir := fmt.Sprint("dir", i)
+		tree.Write("/"+dir+"/file", nil)
+		out, st := fs.lookup(1, dir)
+		if st != gofuse.OK {
+			t.Fatal(st)
+		}
+		names, off, st := read(out.NodeId, 0)
+		if st != gofuse.OK || !slices.Equal(names, []string{".", ".."}) {
+			t.Fatal(names, st)
+		}
+		streams = append(streams, stream{out.NodeId, off})
+	}
+	for i := range maxSnapshots {
+		fs.snapshots.start(uint64(1000+i), &store.Listing{Entries: make([]store.Entry, 1)})
+	}
+	if fs.snapshots.find(streams[0].node, streams[0].off>>indexBits) != nil {
+		t.Error("no snapshot was dropped")
+	}
+	tree.Write("/dir3/another", nil)
+	for i, s := range streams {
+		names, _, st := read(s.node, s.off)
+		if i == 3 {
+			if st != gofuse.Status(syscall.ESTALE) {
+				t.Errorf("a directory that changed: %q, %v, want ESTALE", names, st)
+			}
+		} else if st != gofuse.OK || !slices.Equal(names, []string{"file"}) {
+			t.Fatalf("stream %d: %q, %v", i, names, st)
+		}
 	}
 }
 

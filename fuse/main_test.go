@@ -53,6 +53,7 @@ func mount(t testing.TB, o Options) (*Mount, string) {
 	requireFUSE(t)
 	dir := t.TempDir()
 	o.Mountpoint = dir
+	o.withhold |= withheld
 	m, err := New(o)
 	if err != nil {
 		t.Fatal(err)

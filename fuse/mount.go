@@ -32,11 +32,16 @@ type Options struct {
 	Source store.Source
 	// StatFS answers statfs of a path in the view; without it the figures are zero.
 	StatFS func(path string) (unix.Statfs_t, error)
+	// Links tells for an absolute symbolic link at which path of the view its target lies, if it is
+	// to be shown as a link to there; nil: all links are shown as they are.
+	Links func(link, target string) (path string, ok bool)
 	// Deadline is the time after which a request that has no answer gets ETIMEDOUT; 0: 10 minutes.
 	Deadline time.Duration
 	Log      *slog.Logger // nil: nothing is logged
 	// Debug logs every request and every answer at debug level.
 	Debug bool
+
+	withhold uint64 // capabilities that are not used though the kernel has them, as if it were older
 }
 
 // Mount is a mounted view.
@@ -94,9 +99,12 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		RawFileSystem: gofuse.NewDefaultRawFileSystem(),
 		source:        o.Source,
 		statfs:        o.StatFS,
+		links:         o.Links,
+		dir:           dir,
 		log:           o.Log,
 		deadline:      o.Deadline,
 		device:        device,
+		withheld:      o.withhold,
 		dead:          make(chan struct{}),
 		nodes:         newNodeTable(),
 		snapshots:     newSnapshots(),
@@ -117,6 +125,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		MaxWrite:             maxRequest,
 		MaxBackground:        backgroundRequests,
 		ExtraCapabilities:    gofuse.CAP_NO_OPENDIR_SUPPORT,
+		DisabledCapabilities: o.withhold,
 		EnableSymlinkCaching: true,
 		DisableReadDirPlus:   true,
 		DisableSplice:        true,

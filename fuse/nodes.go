@@ -17,6 +17,9 @@ type node struct {
 	// attr is what the first lookup saw. It is the answer to every GETATTR of a node that is not a
 	// directory; of a directory only identity and type are used.
 	attr store.Attr
+	// link is where a symbolic link is shown to lead, "" where nothing but the Source decides that;
+	// see symlink.go.
+	link string
 
 	// stale: the content of this version could not be read any more.
 	stale atomic.Bool
@@ -84,14 +87,15 @@ func (t *nodeTable) current(path string) *node {
 	return t.byPath[path]
 }
 
-// enter returns the node for path as attr describes it, counting one lookup.
-func (t *nodeTable) enter(path string, attr store.Attr) *node {
+// enter returns the node for path as attr describes it, which is shown to lead to link if it is a
+// symbolic link, counting one lookup.
+func (t *nodeTable) enter(path string, attr store.Attr, link string) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.byPath[path]
 	if n == nil || (n.id != gofuse.FUSE_ROOT_ID && !n.shows(attr)) {
 		t.last++
-		n = &node{id: t.last, path: path, attr: attr}
+		n = &node{id: t.last, path: path, attr: attr, link: link}
 		t.byID[n.id] = n
 		t.byPath[path] = n
 	}

@@ -24,16 +24,22 @@ func (fs *filesystem) ReadDir(cancel <-chan struct{}, in *gofuse.ReadIn, out *go
 	}
 
 	generation, index := in.Offset>>indexBits, in.Offset&(1<<indexBits-1)
+	begins := index == 0 || generation == 0
 	var listing *store.Listing
-	if index == 0 || generation == 0 {
+	if !begins {
+		listing = fs.snapshots.find(n.id, generation)
+	}
+	if listing == nil {
 		var err error
 		if listing, err = fs.source.List(req, n.path, nil); err != nil {
 			return fs.fail(err)
 		}
-		generation = fs.snapshots.start(n.id, listing)
-	} else if listing = fs.snapshots.find(n.id, generation); listing == nil {
-		// To go on in another listing could skip names.
-		return gofuse.Status(syscall.ESTALE)
+		now := fs.snapshots.start(n.id, listing)
+		if !begins && now != generation {
+			// To go on in another listing could skip names.
+			return gofuse.Status(syscall.ESTALE)
+		}
+		generation = now
 	}
 
 	end := uint64(len(listing.Entries)) + 2

@@ -2,40 +2,49 @@ package fuse
 
 import (
 	"container/list"
+	"hash/maphash"
 	"sync"
 
 	"github.com/copper-hpc/copper/store"
 )
 
 const (
-	maxSnapshots       = 64      // directory streams that can go on side by side while directories change
+	maxSnapshots       = 4096    // directory streams that surely can go on side by side
 	maxSnapshotEntries = 1 << 19 // entries in all of them
-	maxGeneration      = 1<<31 - 1
+
+	// numbered and identified part the generations: those that are counted, and those that tell
+	// what is in the listing. All are less than 1<<31, so that offsets are positive.
+	numbered   = 1<<30 - 1
+	identified = 1 << 30
 )
 
 // snapshots keeps the listings that directory streams are reading, so that every stream goes on in
 // the listing in which it began, however the directory changes. There is no OPENDIR and no
 // RELEASEDIR to mark beginning and end, so a stream carries the number of its snapshot in its
-// offsets, and the least recently used snapshots are dropped. Listings are shared with whoever
-// gave them; a snapshot usually costs nothing.
+// offsets, and the least recently used snapshots are dropped. A stream that has lost its snapshot
+// can still go on if the directory has not changed: then the listing has the same number again.
+// Listings are shared with whoever gave them; a snapshot usually costs nothing.
 type snapshots struct {
 	mu      sync.Mutex
+	seed    maphash.Seed
 	last    uint64
-	byGen   map[uint64]*list.Element // of *snapshot
-	byNode  map[uint64]*list.Element // latest snapshot of a directory
-	recent  *list.List               // INVARIANT: most recently used first
+	byKey   map[snapshotKey]*list.Element // of *snapshot
+	byNode  map[uint64]*list.Element      // latest snapshot of a directory
+	recent  *list.List                    // INVARIANT: most recently used first
 	entries int
 }
 
+type snapshotKey struct{ node, generation uint64 }
+
 type snapshot struct {
-	generation uint64
-	node       uint64
-	listing    *store.Listing
+	snapshotKey
+	listing *store.Listing
 }
 
 func newSnapshots() *snapshots {
 	return &snapshots{
-		byGen:  make(map[uint64]*list.Element),
+		seed:   maphash.MakeSeed(),
+		byKey:  make(map[snapshotKey]*list.Element),
 		byNode: make(map[uint64]*list.Element),
 		recent: list.New(),
 	}
@@ -45,26 +54,34 @@ func newSnapshots() *snapshots {
 func (s *snapshots) start(node uint64, l *store.Listing) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.byNode[node]; e != nil && sameEntries(e.Value.(*snapshot).listing, l) {
+	key := snapshotKey{node, s.identity(l)}
+	e := s.byKey[key]
+	if latest := s.byNode[node]; key.generation == 0 && latest != nil && shareEntries(latest.Value.(*snapshot).listing, l) {
+		e = latest
+	}
+	if e != nil {
 		s.recent.MoveToFront(e)
 		return e.Value.(*snapshot).generation
 	}
-	s.last = s.last%maxGeneration + 1
-	e := s.recent.PushFront(&snapshot{generation: s.last, node: node, listing: l})
-	s.byGen[s.last], s.byNode[node] = e, e
+	if key.generation == 0 {
+		s.last = s.last%numbered + 1
+		key.generation = s.last
+	}
+	e = s.recent.PushFront(&snapshot{key, l})
+	s.byKey[key], s.byNode[node] = e, e
 	s.entries += len(l.Entries)
 	for s.recent.Len() > 1 && (s.recent.Len() > maxSnapshots || s.entries > maxSnapshotEntries) {
 		s.drop(s.recent.Back())
 	}
-	return s.last
+	return key.generation
 }
 
 // find returns the listing in which the stream of that generation began, or nil if it was dropped.
 func (s *snapshots) find(node, generation uint64) *store.Listing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.byGen[generation]
-	if e == nil || e.Value.(*snapshot).node != node {
+	e := s.byKey[snapshotKey{node, generation}]
+	if e == nil {
 		return nil
 	}
 	s.recent.MoveToFront(e)
@@ -73,20 +90,28 @@ func (s *snapshots) find(node, generation uint64) *store.Listing {
 
 func (s *snapshots) drop(e *list.Element) {
 	snap := s.recent.Remove(e).(*snapshot)
-	delete(s.byGen, snap.generation)
+	delete(s.byKey, snap.snapshotKey)
 	if s.byNode[snap.node] == e {
 		delete(s.byNode, snap.node)
 	}
 	s.entries -= len(snap.listing.Entries)
 }
 
-// sameEntries tells whether an index into a is surely the same index into b.
-func sameEntries(a, b *store.Listing) bool {
-	if len(a.Entries) != len(b.Entries) {
-		return false
+// identity is the generation of a listing whose directory's version tells what is in it, 0 for
+// others. Two states of one directory that have the same are one in a thousand million.
+func (s *snapshots) identity(l *store.Listing) uint64 {
+	if !l.Complete || !l.Settled {
+		return 0
 	}
-	if len(a.Entries) == 0 || &a.Entries[0] == &b.Entries[0] {
-		return true
+	type content struct {
+		directory store.Version
+		entries   int
 	}
-	return a.Complete && b.Complete && a.Settled && b.Settled && a.Dir.Version() == b.Dir.Version()
+	hash := maphash.Comparable(s.seed, content{l.Dir.Version(), len(l.Entries)})
+	return identified | hash&(identified-1)
+}
+
+// shareEntries tells whether two listings are one, perhaps with another lease.
+func shareEntries(a, b *store.Listing) bool {
+	return len(a.Entries) == len(b.Entries) && (len(a.Entries) == 0 || &a.Entries[0] == &b.Entries[0])
 }

@@ -28,8 +28,9 @@ type OriginOptions struct {
 // are worth serving (not /proc and the like, and never a Copper mount), and remembers nothing
 // but a few open files.
 type Origin struct {
-	target   string
-	root     int // O_PATH descriptor of target
+	target   string // absolute, no symbolic links
+	given    string // absolute, as it was named
+	root     int    // O_PATH descriptor of target
 	mem      *Memory
 	mounts   *mounts
 	files    *openFiles
@@ -61,9 +62,10 @@ const (
 
 // NewOrigin opens target, an existing directory.
 func NewOrigin(target string, mem *Memory, opts OriginOptions) (*Origin, error) {
-	abs, err := filepath.Abs(target)
+	given, err := filepath.Abs(target)
+	abs := given
 	if err == nil {
-		abs, err = filepath.EvalSymlinks(abs)
+		abs, err = filepath.EvalSymlinks(given)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("target %s: %w", target, err)
@@ -81,6 +83,7 @@ func NewOrigin(target string, mem *Memory, opts OriginOptions) (*Origin, error) 
 	}
 	return &Origin{
 		target:   abs,
+		given:    given,
 		root:     fd,
 		mem:      mem,
 		mounts:   m,

@@ -42,7 +42,8 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 	for _, args := range [][]string{
 		{"launch", "--job", "7"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
-			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--encrypt"},
+			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--encrypt",
+			"--symlinks", "asis"},
 	} {
 		launched := parse(t, args...).Launch.options
 		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M", "COPPER_ENCRYPT": "true"} {

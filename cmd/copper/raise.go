@@ -125,7 +125,11 @@ func (d *daemon) show() error {
 		d.store.Forget(path)
 	}
 	d.recorder = manifest.NewRecorder(d.expand)
-	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log})
+	options := fuse.Options{Mountpoint: d.footprint.Mount, Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log}
+	if d.options.Symlinks == "view" {
+		options.Links = d.origin.LinkInView
+	}
+	m, err := fuse.New(options)
 	if err != nil {
 		return inputIfSetup(err)
 	}
