@@ -94,6 +94,21 @@ func (s *Store) markStale(path string, v Version) {
 	s.changed(path)
 }
 
+// doubt makes the attributes of path and of all directories on the way to be asked again: an answer
+// contradicts them. It takes a kernel that walks the whole way to find which of them is wrong.
+func (s *Store) doubt(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := path; p != "/"; p, _ = split(p) {
+		k := key{table: attrs, path: p}
+		v, _ := s.cache.get(k)
+		if a, ok := v.(Attr); ok {
+			s.put(k, stale(a.Version()))
+		}
+	}
+	s.changed(path)
+}
+
 // staleVersion is the version of path that is known to be gone; zero if none.
 func (s *Store) staleVersion(path string) Version {
 	s.mu.Lock()
