@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/copper-hpc/copper/launch"
@@ -23,6 +24,7 @@ type options struct {
 	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the node's memory, 256 MiB to 16 GiB)."`
 	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
 	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
+	Allow    []string      `name:"allow" env:"COPPER_ALLOW" sep:":" default:"/" placeholder:"PREFIX" help:"Serve only this path of the view and what is below it; may be repeated, or written PREFIX:PREFIX (${default})."`
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
 }
 
@@ -51,6 +53,11 @@ func (o *options) Validate() error {
 	case o.Memory != 0 && o.Memory < store.MinMemory:
 		return fmt.Errorf("--memory=%v: want at least %s", o.Memory, launch.Bytes(store.MinMemory))
 	}
+	for _, prefix := range o.Allow {
+		if err := store.CheckPrefix(prefix); err != nil {
+			return fmt.Errorf("--allow: %w", err)
+		}
+	}
 	_, err := launch.Endpoints(o.Net)
 	return err
 }
@@ -71,7 +78,7 @@ func (o *options) args() []string {
 		"--log-level", strconv.Itoa(o.LogLevel), "--log-to", o.LogTo,
 		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
-		"--compress", o.Compress,
+		"--compress", o.Compress, "--allow", strings.Join(o.Allow, ":"),
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
 	}
 	if o.Mount != "" {

@@ -79,6 +79,11 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 			v.Changed(path)
 		}
 	}
+	d.front = d.store
+	if allow := d.options.Allow; !slices.Contains(allow, "/") {
+		d.front = store.NewAllow(d.store, allow)
+		d.log.Info("only these prefixes are served", "allow", allow)
+	}
 	d.channel = &launch.Daemon{
 		Hello:  launch.Hello{Job: d.Dir.ID(), Rank: roster.Self, Size: len(roster.Cards), PID: os.Getpid(), Mount: d.footprint.Mount, Dir: d.Dir},
 		Status: d.status, Clear: d.clear, Unmount: d.unmount, Exit: d.letGo,
@@ -86,7 +91,7 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	d.overlay.Handle(d.channel.Answer)
 	for _, l := range d.listeners {
 		go func() {
-			if err := d.overlay.Serve(l, d.store); err != nil {
+			if err := d.overlay.Serve(l, d.front); err != nil {
 				d.log.Error("the other nodes can't be answered any more", "endpoint", l.Addr(), "error", err)
 			}
 		}()
@@ -116,7 +121,7 @@ func (d *daemon) show() error {
 			return err
 		}
 	}
-	d.ahead = store.NewReadahead(d.store, d.memory)
+	d.ahead = store.NewReadahead(d.front, d.memory)
 	d.expand = store.NewExpand(d.ahead, d.memory)
 	d.expand.OnDamaged = func(path string) {
 		d.log.Error("compressed data in memory is damaged; it is read again", "path", path)
