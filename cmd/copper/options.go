@@ -21,7 +21,7 @@ type options struct {
 	Enoent   int           `name:"enoent-ms" short:"E" env:"COPPER_ENOENT_MS" default:"2000" placeholder:"MS" help:"Lifetime of a cached \"no such file\" in milliseconds (${default})."`
 	Mount    string        `name:"mount" short:"v" env:"COPPER_MOUNT" type:"path" default:"" placeholder:"DIR" help:"Mount point; {rank} and {host} are replaced (/tmp/$$USER/copper, with -{rank} where ranks share a host)."`
 	Target   string        `name:"target" env:"COPPER_TARGET" default:"/" type:"path" placeholder:"DIR" help:"Directory that the mount shows; {rank} and {host} are replaced (${default})."`
-	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the node's memory, 256 MiB to 16 GiB)."`
+	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the memory of the node, or of its control group, shared by the daemons there; 256 MiB to 16 GiB)."`
 	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
 	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
 	Allow    []string      `name:"allow" env:"COPPER_ALLOW" sep:":" default:"/" placeholder:"PREFIX" help:"Serve only this path of the view and what is below it; may be repeated, or written PREFIX:PREFIX (${default})."`
