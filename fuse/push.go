@@ -77,7 +77,7 @@ func (fs *filesystem) pushIfJumped(n *node, off, end int64) {
 
 // pushFile gives up at the first difficulty: the kernel will ask for what it needs.
 func (fs *filesystem) pushFile(n *node) {
-	file := n.file()
+	file, changes := n.file(), fs.changes.Load()
 	for index := range file.Chunks() {
 		chunk, err := fs.source.ReadChunk(fs.pusher.ctx, file, index)
 		if err != nil {
@@ -86,6 +86,10 @@ func (fs *filesystem) pushFile(n *node) {
 		data := chunk.Bytes()
 		status := fs.notifier.kernel.InodeNotifyStoreCache(n.id, index*store.ChunkSize, data)
 		chunk.Release()
+		if fs.changes.Load() != changes { // perhaps the kernel was told to forget that just before
+			fs.notifier.inode(n.id)
+			return
+		}
 		if status != gofuse.OK {
 			return
 		}

@@ -24,6 +24,7 @@ type Store struct {
 	mu      sync.Mutex
 	cache   cache
 	flights map[key]*flight
+	holds   []hold
 	counts  Counts
 }
 

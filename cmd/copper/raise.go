@@ -86,7 +86,7 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	}
 	d.channel = &launch.Daemon{
 		Hello:  launch.Hello{Job: d.Dir.ID(), Rank: roster.Self, Size: len(roster.Cards), PID: os.Getpid(), Mount: d.footprint.Mount, Dir: d.Dir},
-		Status: d.status, Clear: d.clear, Unmount: d.unmount, Exit: d.letGo,
+		Status: d.status, Hold: d.hold, Clear: d.clear, Unmount: d.unmount, Exit: d.letGo,
 	}
 	d.overlay.Handle(d.channel.Answer)
 	for _, l := range d.listeners {
