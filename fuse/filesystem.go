@@ -49,7 +49,8 @@ type filesystem struct {
 	notifier    *notifier
 	pusher      *pusher
 	counters    counters
-	waiting     atomic.Int64 // requests whose answer the Source has to fetch
+	waiting     atomic.Int64  // requests whose answer the Source has to fetch
+	changes     atomic.Uint64 // counts what the kernel was told to forget
 	statfsSlots chan struct{}
 }
 
@@ -115,6 +116,7 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	}
 	path := join(parent.path, name)
 	old := fs.nodes.current(path)
+	changes := fs.changes.Load()
 	attr, err := fs.source.Stat(req, path, old.staleVersion())
 	if err != nil {
 		return fs.notFound(parent, name, err, out)
@@ -128,8 +130,10 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 		n.stale.Store(false) // the Source was asked to look again and stands by it
 	}
 	out.NodeId = n.id
-	out.SetEntryTimeout(lifetime)
-	out.SetAttrTimeout(lifetime)
+	if fs.changes.Load() == changes {
+		out.SetEntryTimeout(lifetime)
+		out.SetAttrTimeout(lifetime)
+	} // else this may be what the kernel was told to forget, before it got to know it
 	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
 }

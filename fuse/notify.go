@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,6 +176,7 @@ const pagesLane = 0
 // it. It returns at once and may be called from anywhere, a Source that is answering the kernel
 // included; see [Mount.Flush]. Pages of a file stay, since they belong to a version.
 func (m *Mount) Changed(path string) {
+	m.fs.changes.Add(1)
 	n := m.fs.nodes.current(path)
 	if n != nil && (path == "/" || n.attr.IsDir()) {
 		m.fs.notifier.inode(n.id)
@@ -189,11 +191,17 @@ func (m *Mount) Changed(path string) {
 	}
 }
 
-// ChangedAll makes the kernel forget everything that it knows of the mount, pages included. It
-// returns at once; see [Mount.Flush].
-func (m *Mount) ChangedAll() {
-	m.dropAbsents()
+// ChangedAll is ChangedBelow of "/".
+func (m *Mount) ChangedAll() { m.ChangedBelow("/") }
+
+// ChangedBelow makes the kernel forget everything that it knows of prefix and below it, pages
+// included, those of open files too. It returns at once; see [Mount.Flush].
+func (m *Mount) ChangedBelow(prefix string) {
+	m.Changed(prefix) // it may be known as absent
 	for _, n := range m.fs.nodes.all() {
+		if prefix != "/" && n.path != prefix && !strings.HasPrefix(n.path, prefix+"/") {
+			continue
+		}
 		n.pushed.Store(false)
 		lane := uint64(pagesLane)
 		if n.id == gofuse.FUSE_ROOT_ID || n.attr.IsDir() {

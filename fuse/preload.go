@@ -2,6 +2,7 @@ package fuse
 
 import (
 	"context"
+	"errors"
 	"syscall"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
@@ -18,12 +19,15 @@ func (m *Mount) Preload(ctx context.Context, path string, index int64) (int, err
 	if n == nil || !n.attr.IsRegular() || n.file().ChunkLen(index) == 0 {
 		return 0, nil
 	}
-	return m.fs.push(ctx, n, index)
+	return m.fs.push(ctx, n, index, m.fs.changes.Load())
 }
 
+// errForgotten: the kernel was told to forget while something was put into its page cache.
+var errForgotten = errors.New("the kernel was told to forget meanwhile")
+
 // push puts one chunk of a file into the page cache. The chunk is of the node's version, so that it
-// is what a READ would have got.
-func (fs *filesystem) push(ctx context.Context, n *node, index int64) (int, error) {
+// is what a READ would have got. changes is what fs.changes was before the caller decided to push.
+func (fs *filesystem) push(ctx context.Context, n *node, index int64, changes uint64) (int, error) {
 	chunk, err := fs.source.ReadChunk(ctx, n.file(), index)
 	if err != nil {
 		return 0, err
@@ -31,6 +35,10 @@ func (fs *filesystem) push(ctx context.Context, n *node, index int64) (int, erro
 	defer chunk.Release()
 	data := chunk.Bytes()
 	status := fs.notifier.kernel.InodeNotifyStoreCache(n.id, index*store.ChunkSize, data)
+	if fs.changes.Load() != changes { // perhaps the kernel was told to forget that just before
+		fs.notifier.inode(n.id)
+		return 0, errForgotten
+	}
 	if status != gofuse.OK {
 		return 0, syscall.Errno(status)
 	}

@@ -73,8 +73,9 @@ func (fs *filesystem) pushIfJumped(n *node, off, end int64) {
 
 // pushFile gives up at the first difficulty: the kernel will ask for what it needs.
 func (fs *filesystem) pushFile(n *node) {
+	changes := fs.changes.Load()
 	for index := range n.file().Chunks() {
-		if _, err := fs.push(fs.pusher.ctx, n, index); err != nil {
+		if _, err := fs.push(fs.pusher.ctx, n, index, changes); err != nil {
 			return
 		}
 	}

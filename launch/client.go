@@ -56,7 +56,7 @@ func exchange(ctx context.Context, conn *net.UnixConn, r Request) (*Response, er
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })()
 	bound := requestBound
 	switch r.Op {
-	case OpStatus, OpClear, OpWarm:
+	case OpStatus, OpHold, OpClear, OpWarm:
 		bound = gatherBound + responseBound
 	case OpStop:
 		bound = stopGatherBound + responseBound

@@ -35,6 +35,7 @@ func newFakeDaemon(rank int) *fakeDaemon {
 	f.Daemon = &Daemon{
 		Hello:   Hello{Job: "7", Rank: rank, Size: 2, PID: os.Getpid(), Mount: "/mnt"},
 		Status:  func() NodeStatus { return NodeStatus{Rank: rank, Host: "n1", Requests: map[string]int64{"READ": 5}} },
+		Hold:    func(prefix string) int { f.note("hold " + prefix); return 3 },
 		Clear:   func(prefix string) int { f.note("clear " + prefix); return 3 },
 		Unmount: func() error { f.note("unmount"); return nil },
 		Exit:    func() { f.once.Do(func() { close(f.exited) }) },

@@ -24,6 +24,9 @@ type Gather func(ctx context.Context, req []byte) ([]Answer, error)
 type Daemon struct {
 	Hello  Hello
 	Status func() NodeStatus
+	// Hold drops what is known of prefix and below ("/" for all), and keeps nothing that is learnt of
+	// it until Clear, or for a while. It returns the number of table entries dropped.
+	Hold func(prefix string) int
 	// Clear drops what is known of prefix and below ("/" for all), in the kernel too, and returns
 	// the number of table entries dropped.
 	Clear func(prefix string) int
@@ -62,12 +65,15 @@ func (d *Daemon) Answer(_ context.Context, req []byte) ([]byte, error) {
 	switch r.Op {
 	case OpStatus:
 		answer = d.Status()
-	case OpClear:
-		prefix := "/"
+	case OpHold, OpClear:
+		prefix, drop := "/", d.Clear
 		if r.Prefix != "" {
 			prefix = path.Clean(r.Prefix)
 		}
-		answer = Cleared{Entries: d.Clear(prefix)}
+		if r.Op == OpHold {
+			drop = d.Hold
+		}
+		answer = Cleared{Entries: drop(prefix)}
 	case OpWarm:
 		if answer, err = d.Warm(*r.Warm); err != nil {
 			return nil, err

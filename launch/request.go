@@ -14,6 +14,7 @@ type Op string
 const (
 	OpHello  Op = "hello"
 	OpStatus Op = "status"
+	OpHold   Op = "hold" // first half of clearing
 	OpClear  Op = "clear"
 	OpWarm   Op = "warm"
 	OpStop   Op = "stop" // unmount, answer for the last time, then end
@@ -35,7 +36,7 @@ const (
 type Request struct {
 	Version int    `json:"version"`
 	Op      Op     `json:"op"`
-	Prefix  string `json:"prefix,omitempty"` // OpClear: drop only this path and what is below it
+	Prefix  string `json:"prefix,omitempty"` // OpHold, OpClear: drop only this path and what is below it
 	// Warm is OpWarm's order.
 	Warm *WarmOrder `json:"warm,omitempty"`
 }
@@ -67,7 +68,7 @@ type Hello struct {
 	Dir    JobDir `json:"dir"`
 }
 
-// Cleared answers OpClear.
+// Cleared answers OpHold and OpClear.
 type Cleared struct {
 	Entries int `json:"entries"` // dropped from the node's tables
 }
@@ -104,7 +105,7 @@ func (r Request) check() error {
 		if r.Prefix != "" {
 			return fmt.Errorf("request %s takes no prefix", r.Op)
 		}
-	case OpClear:
+	case OpHold, OpClear:
 		if r.Prefix != "" && r.Prefix[0] != '/' {
 			return fmt.Errorf("prefix %q is not an absolute path", r.Prefix)
 		}
@@ -123,7 +124,7 @@ func (r Request) check() error {
 	return nil
 }
 
-// collectCleared sums the answers to OpClear up.
+// collectCleared sums the answers to OpHold or OpClear up.
 func collectCleared(job *Job, answers []Answered) (entries int, err error) {
 	answered := map[int]bool{}
 	for _, a := range answers {

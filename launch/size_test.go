@@ -1,10 +1,6 @@
 package launch
 
-import (
-	"os"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 func TestSize(t *testing.T) {
 	for text, want := range map[string]Size{
@@ -34,61 +30,6 @@ func TestBytes(t *testing.T) {
 	} {
 		if got := Bytes(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-}
-
-func TestShare(t *testing.T) {
-	for _, c := range []struct {
-		memory, limit int64
-		sharers       int
-		want          int64
-	}{
-		{512 << 30, 0, 1, 16 << 30},      // never more
-		{64 << 30, 0, 1, 8 << 30},        // an eighth
-		{64 << 30, 16 << 30, 1, 2 << 30}, // of what the control group may use
-		{16 << 30, 64 << 30, 1, 2 << 30}, // which may be more than there is
-		{64 << 30, 0, 4, 2 << 30},        // shared by the daemons of the host
-		{1 << 30, 0, 8, 256 << 20},       // never less
-		{0, 0, 0, 256 << 20},             // unknown
-	} {
-		if got := share(c.memory, c.limit, c.sharers); got != c.want {
-			t.Errorf("%d bytes, limit %d, %d daemons: %d, want %d", c.memory, c.limit, c.sharers, got, c.want)
-		}
-	}
-	if got := DefaultMemory(1); got < leastMemory || got > mostMemory {
-		t.Errorf("on this host: %d", got)
-	}
-}
-
-func TestCgroupLimit(t *testing.T) {
-	for name, c := range map[string]struct {
-		self  string
-		files map[string]string
-		want  int64
-	}{
-		"version 2":         {"0::/job/step\n", map[string]string{"job/step/memory.max": "max\n", "job/memory.max": "1000\n"}, 1000},
-		"the smallest":      {"0::/job/step\n", map[string]string{"job/step/memory.max": "500\n", "job/memory.max": "1000\n"}, 500},
-		"version 1":         {"3:cpu:/job\n4:memory:/job\n", map[string]string{"memory/job/memory.limit_in_bytes": "700\n"}, 700},
-		"version 1 without": {"4:memory:/job\n", map[string]string{"memory/job/memory.limit_in_bytes": "9223372036854771712\n"}, 0},
-		"none":              {"", nil, 0},
-	} {
-		root := t.TempDir()
-		self := filepath.Join(root, "self")
-		if err := os.WriteFile(self, []byte(c.self), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for path, content := range c.files {
-			path = filepath.Join(root, path)
-			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := cgroupLimit(self, root); got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}
 	}
 }

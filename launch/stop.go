@@ -124,15 +124,25 @@ func (f Finder) Status(ctx context.Context, job *Job) (*Status, error) {
 
 // Clear drops what all nodes of a job know of prefix and below it, "/" for everything. It returns
 // the number of table entries dropped; the error names the ranks that did not answer.
+//
+// It takes two rounds: a node that has dropped something and asks for it again may meet one that has
+// not. So all drop it first and keep nothing of it, and only when all have, they drop what came
+// meanwhile, tell their kernels, and keep again.
 func (f Finder) Clear(ctx context.Context, job *Job, prefix string) (entries int, err error) {
-	r := NewRequest(OpClear)
-	r.Prefix = prefix
-	if err := r.check(); err != nil {
-		return 0, BadInput("%w", err)
+	var errs []error
+	for _, op := range []Op{OpHold, OpClear} {
+		r := NewRequest(op)
+		r.Prefix = prefix
+		if err := r.check(); err != nil {
+			return 0, BadInput("%w", err)
+		}
+		resp, err := f.ask(ctx, job, r)
+		if err != nil {
+			return entries, fmt.Errorf("job %s: %w", job.State.ID, err)
+		}
+		n, err := collectCleared(job, resp.Answers)
+		entries += n
+		errs = append(errs, err)
 	}
-	resp, err := f.ask(ctx, job, r)
-	if err != nil {
-		return 0, fmt.Errorf("job %s: %w", job.State.ID, err)
-	}
-	return collectCleared(job, resp.Answers)
+	return entries, errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -69,7 +70,7 @@ func TestStatusAndClearOfAJob(t *testing.T) {
 	if err != nil || len(s.Nodes) != 1 || s.State != Ready {
 		t.Errorf("%+v, %v", s, err)
 	}
-	if n, err := h.Clear(t.Context(), job, "/a"); n != 3 || err != nil || d.done[0] != "clear /a" {
+	if n, err := h.Clear(t.Context(), job, "/a"); n != 6 || err != nil || !slices.Equal(d.done, []string{"hold /a", "clear /a"}) {
 		t.Errorf("%d, %v, %q", n, err, d.done)
 	}
 	if _, err := h.Clear(t.Context(), job, "a"); ExitCode(err) != ExitBadInput {

@@ -41,6 +41,16 @@ func (m mounted) served() bool { return !pseudo[m.fsType] }
 // inMemory: the file system lives in this node's memory, so no other node can answer for it.
 func (m mounted) inMemory() bool { return m.fsType == "tmpfs" || m.fsType == "ramfs" }
 
+// believesItself: the client answers for some seconds from what it remembers of a file, though others
+// may have changed it. What it read meanwhile may be newer than the attributes that it tells.
+func (m mounted) believesItself() bool {
+	switch m.fsType {
+	case "nfs", "nfs4", "cifs", "smb3", "9p":
+		return true
+	}
+	return false
+}
+
 func newMounts(target string) (*mounts, error) {
 	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

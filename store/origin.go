@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sort"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -35,6 +34,7 @@ type Origin struct {
 	mounts   *mounts
 	files    *openFiles
 	slots    chan struct{}
+	young    young
 	negative time.Duration
 	counts   originCounts
 }
@@ -53,11 +53,8 @@ type OriginCounts struct {
 
 const (
 	defaultConcurrency = 64
-	// settling is how long a directory must have been quiet for its times to betray a later
-	// change: coarser than any file system's clock, with some skew between clocks.
-	settling = 3 * time.Second
-	// listTries bounds how often a directory that changes while it is read is read again.
-	listTries = 3
+	// openTries bounds how often the way to a file is walked anew that others rename meanwhile.
+	openTries = 64
 )
 
 // NewOrigin opens target, an existing directory.
@@ -142,33 +139,18 @@ func (o *Origin) fail(op, path string, err error) error {
 	return e
 }
 
-// Stat implements [Source]; it always asks the PFS.
-func (o *Origin) Stat(ctx context.Context, path string, _ Version) (Attr, error) {
-	mt, err := o.enter(ctx, "lstat", path)
-	if err != nil {
-		return Attr{}, err
-	}
-	defer o.leave()
-	return o.lstat(path, mt)
-}
-
-func (o *Origin) lstat(path string, mt mounted) (Attr, error) {
-	o.counts.lstat.Add(1)
-	fd, err := o.open(path, unix.O_PATH)
-	if err != nil {
-		return Attr{}, o.fail("lstat", path, err)
-	}
-	defer unix.Close(fd)
-	a, err := fstat(fd, mt)
-	if err != nil {
-		return Attr{}, o.fail("lstat", path, err)
-	}
-	return a, nil
-}
-
 // open opens a path of the view below the target. No symbolic link is followed: the kernel of
-// whoever asks has resolved them, so one that turns up here came from somebody else's tree.
+// whoever asks has resolved them, so one that turns up here has taken the place of what that kernel
+// knew. That is ESTALE, which makes a kernel walk its way anew.
 func (o *Origin) open(path string, flags uint64) (int, error) {
+	fd, err := o.openBeneath(path, flags)
+	if (err == unix.ELOOP || err == unix.ENOTDIR) && o.throughLink(path) {
+		err = unix.ESTALE
+	}
+	return fd, err
+}
+
+func (o *Origin) openBeneath(path string, flags uint64) (int, error) {
 	rel := strings.TrimPrefix(path, "/")
 	if rel == "" {
 		rel = "."
@@ -177,135 +159,33 @@ func (o *Origin) open(path string, flags uint64) (int, error) {
 		Flags:   flags | unix.O_NOFOLLOW | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for {
+	for raced := 0; ; {
 		fd, err := unix.Openat2(o.root, rel, how)
-		if err != unix.EINTR && err != unix.EAGAIN { // EAGAIN: a rename raced with the resolution
+		if err == unix.EAGAIN && raced < openTries { // a rename raced with the resolution
+			raced++
+			continue
+		}
+		if err != unix.EINTR {
 			return fd, err
 		}
 	}
 }
 
-// fstat never fails with EINTR and gives the file system its number of the view.
-func fstat(fd int, mt mounted) (Attr, error) {
-	var st unix.Stat_t
-	for {
-		err := unix.Fstat(fd, &st)
-		if err == nil {
-			break
+// throughLink tells whether path or a directory on the way is a symbolic link.
+func (o *Origin) throughLink(path string) bool {
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
 		}
-		if err != unix.EINTR {
-			return Attr{}, err
-		}
-	}
-	return Attr{
-		Dev: mt.id, Ino: st.Ino, Mode: st.Mode, Nlink: uint32(st.Nlink), UID: st.Uid, GID: st.Gid, Rdev: st.Rdev,
-		Size: st.Size, Blocks: st.Blocks, BlockSize: int32(st.Blksize),
-		Atime: st.Atim.Nano(), Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
-	}, nil
-}
-
-// ReadLink implements [Source].
-func (o *Origin) ReadLink(ctx context.Context, path string) (string, error) {
-	if _, err := o.enter(ctx, "readlink", path); err != nil {
-		return "", err
-	}
-	defer o.leave()
-	o.counts.readlink.Add(1)
-	fd, err := o.open(path, unix.O_PATH)
-	if err != nil {
-		return "", o.fail("readlink", path, err)
-	}
-	defer unix.Close(fd)
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(fd, "", buf)
-	if errors.Is(err, unix.ENOENT) { // what readlinkat says of a descriptor that is not a link
-		err = unix.EINVAL
-	}
-	if err != nil {
-		return "", o.fail("readlink", path, err)
-	}
-	return string(buf[:n]), nil
-}
-
-// List implements [Source]. A directory that changed while it was read is read again, a few
-// times; then what was seen is returned as not complete.
-func (o *Origin) List(ctx context.Context, dir string, known *Listing) (*Listing, error) {
-	mt, err := o.enter(ctx, "readdir", dir)
-	if err != nil {
-		return nil, err
-	}
-	defer o.leave()
-	if known != nil && known.Complete && known.Settled {
-		now, err := o.lstat(dir, mt)
+		fd, err := o.openBeneath(path[:i], unix.O_PATH)
 		if err != nil {
-			return nil, err
+			return false
 		}
-		if now.Version() == known.Dir.Version() {
-			return known.Renewed(time.Now().Add(o.negative)), nil
-		}
-	}
-	for try := 1; ; try++ {
-		l, err := o.readDir(dir, mt)
-		if err != nil {
-			return nil, o.fail("readdir", dir, err)
-		}
-		if l.Complete || try == listTries || ctx.Err() != nil {
-			l.Complete = l.Complete && mt.fsType != "autofs"
-			return l, nil
+		a, err := statx(fd, "", mounted{}, 0)
+		_ = unix.Close(fd)
+		if err != nil || a.Type() == syscall.S_IFLNK {
+			return err == nil
 		}
 	}
-}
-
-func (o *Origin) readDir(dir string, mt mounted) (*Listing, error) {
-	o.counts.readdir.Add(1)
-	fd, err := o.open(dir, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	before, err := fstat(fd, mt)
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	entries, err := readEntries(fd)
-	if err != nil {
-		return nil, err
-	}
-	after, err := fstat(fd, mt)
-	if err != nil {
-		return nil, err
-	}
-	kept := entries[:0]
-	for _, e := range entries {
-		if o.mounts.at(join(dir, e.Name)).served() {
-			kept = append(kept, e)
-		}
-	}
-	sort.Slice(kept, func(i, j int) bool { return kept[i].Name < kept[j].Name })
-	quiet := began.UnixNano() - max(before.Mtime, before.Ctime)
-	return &Listing{
-		Dir: after, Entries: kept,
-		Complete: before.Version() == after.Version(),
-		Settled:  quiet > int64(settling),
-		Expires:  began.Add(o.negative),
-	}, nil
-}
-
-// StatFS is statfs(2) of the file system behind path.
-func (o *Origin) StatFS(path string) (unix.Statfs_t, error) {
-	var st unix.Statfs_t
-	if _, err := o.enter(context.Background(), "statfs", path); err != nil {
-		return st, err
-	}
-	defer o.leave()
-	fd, err := o.open(path, unix.O_PATH)
-	if err != nil {
-		return st, o.fail("statfs", path, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Fstatfs(fd, &st); err != nil {
-		return st, o.fail("statfs", path, err)
-	}
-	return st, nil
+	return false
 }

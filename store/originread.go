@@ -8,12 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errAnother: the file is of another version than the one that is wanted.
+var errAnother = errors.New("another version")
+
 // ReadChunk implements [Source]. The file is checked to be file.Version before and after its
 // bytes are read; one that is another by now, or gone, is ESTALE.
 func (o *Origin) ReadChunk(ctx context.Context, file File, index int64) (*Chunk, error) {
 	n := file.ChunkLen(index)
 	if n == 0 {
 		return nil, o.fail("read", file.Path, syscall.EINVAL)
+	}
+	if err := o.young.settle(ctx, file.Version); err != nil {
+		return nil, err
 	}
 	// Memory first: a slot at the PFS must not be held while waiting for it.
 	c, err := o.mem.Chunk(ctx, n)
@@ -30,7 +36,7 @@ func (o *Origin) ReadChunk(ctx context.Context, file File, index int64) (*Chunk,
 		if errors.Is(err, ctx.Err()) {
 			return nil, err
 		}
-		if e := (&Error{Errno: Errno(err)}); e.Absent() {
+		if e := (&Error{Errno: Errno(err)}); e.Absent() || errors.Is(err, errAnother) {
 			err = syscall.ESTALE // there was a file of that version
 		}
 		return nil, o.fail("read", file.Path, Errno(err))
@@ -40,52 +46,68 @@ func (o *Origin) ReadChunk(ctx context.Context, file File, index int64) (*Chunk,
 }
 
 // fill reads len(buf) bytes at off of the file at that version.
+//
+// What fails with a descriptor that was kept is tried with a new one: the path may lead to another
+// file by now, which is the one that is wanted, or the PFS client may have given the open file up
+// (after an eviction, say). And an ESTALE of the PFS itself is tried once more, as any application
+// would see it only if it stayed.
 func (o *Origin) fill(buf []byte, file File, off int64, mt mounted) error {
-	f := o.files.get(file.Path)
-	if f != nil {
-		err := o.checkVersion(f.fd, file.Version, mt)
-		if err == nil {
-			defer o.files.put(f)
-			return o.pread(f.fd, buf, off, file.Version, mt)
+	if f := o.files.get(file.Path); f != nil {
+		err := o.pread(f.fd, buf, off, file.Version, mt)
+		if err != nil {
+			o.files.drop(f)
 		}
-		// Perhaps the path leads to another file by now, which is the one that is wanted.
-		o.files.drop(f)
 		o.files.put(f)
+		if err == nil {
+			return nil
+		}
 	}
+	err := o.fillAnew(buf, file, off, mt)
+	if errors.Is(err, unix.ESTALE) {
+		err = o.fillAnew(buf, file, off, mt)
+	}
+	return err
+}
+
+// fillAnew opens the file for it, and keeps it open if there is more of it to read.
+func (o *Origin) fillAnew(buf []byte, file File, off int64, mt mounted) error {
 	o.counts.open.Add(1)
 	// O_NONBLOCK: what is there by now may be a FIFO.
 	fd, err := o.open(file.Path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
 		return err
 	}
-	if err := o.checkVersion(fd, file.Version, mt); err != nil {
+	if file.Chunks() > 1 {
+		// Without this the kernel reads ahead into what another node will read.
+		_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
+	}
+	err = o.pread(fd, buf, off, file.Version, mt)
+	if err != nil || file.Chunks() == 1 {
 		_ = unix.Close(fd)
 		return err
 	}
-	if file.Chunks() == 1 {
-		defer unix.Close(fd)
-		return o.pread(fd, buf, off, file.Version, mt)
-	}
-	// Without this the kernel reads ahead into what another node will read.
-	_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM)
-	f = o.files.add(file.Path, fd)
-	defer o.files.put(f)
-	return o.pread(fd, buf, off, file.Version, mt)
+	o.files.put(o.files.add(file.Path, fd))
+	return nil
 }
 
-func (o *Origin) checkVersion(fd int, want Version, mt mounted) error {
-	a, err := fstat(fd, mt)
-	if err != nil {
-		return err
+// checkVersion is errAnother if the file is not of the version that is wanted, according to the
+// server if the PFS client says so.
+func (o *Origin) checkVersion(fd int, want Version, mt mounted, flags int) error {
+	a, err := statx(fd, "", mt, flags)
+	if err == nil && a.Version() != want && flags == 0 {
+		a, err = statx(fd, "", mt, unix.AT_STATX_FORCE_SYNC)
 	}
-	if a.Version() != want {
-		return syscall.ESTALE
+	if err == nil && a.Version() != want {
+		err = errAnother
 	}
-	return nil
+	return err
 }
 
 // pread fills buf from fd, whatever portions the file system answers in.
 func (o *Origin) pread(fd int, buf []byte, off int64, want Version, mt mounted) error {
+	if err := o.checkVersion(fd, want, mt, 0); err != nil {
+		return err
+	}
 	o.counts.read.Add(1)
 	for done := 0; done < len(buf); {
 		n, err := unix.Pread(fd, buf[done:], off+int64(done))
@@ -95,11 +117,15 @@ func (o *Origin) pread(fd int, buf []byte, off int64, want Version, mt mounted) 
 		case err != nil:
 			return err
 		case n == 0: // shorter than its version says
-			return syscall.ESTALE
+			return errAnother
 		}
 		done += n
 	}
-	if err := o.checkVersion(fd, want, mt); err != nil {
+	flags := 0
+	if mt.believesItself() {
+		flags = unix.AT_STATX_FORCE_SYNC
+	}
+	if err := o.checkVersion(fd, want, mt, flags); err != nil {
 		return err
 	}
 	o.counts.bytes.Add(int64(len(buf)))

@@ -24,6 +24,7 @@ type Store struct {
 	mu      sync.Mutex
 	cache   cache
 	flights map[key]*flight
+	holds   []hold
 	counts  Counts
 }
 
@@ -80,10 +81,15 @@ func (s *Store) Stat(ctx context.Context, path string, stale Version) (Attr, err
 		err = miss
 	}
 	s.count(OpStat, hit, err)
-	if err != nil {
-		return Attr{}, err
+	switch Errno(err) {
+	case 0:
+		return v.(Attr), nil
+	case syscall.ESTALE, syscall.ENOTDIR:
+		if !hit {
+			s.doubt(dir)
+		}
 	}
-	return v.(Attr), nil
+	return Attr{}, err
 }
 
 // known looks path up in the attribute table alone.
@@ -174,6 +180,10 @@ func (s *Store) list(ctx context.Context, dir string) (l *Listing, hit bool, err
 		return s.upstream.List(ctx, dir, known)
 	})
 	if err != nil {
+		switch Errno(err) {
+		case syscall.ESTALE, syscall.ENOTDIR, syscall.ENOENT:
+			s.doubt(dir)
+		}
 		return nil, hit, err
 	}
 	return v.(*Listing), hit, nil
@@ -186,6 +196,10 @@ func (s *Store) ReadLink(ctx context.Context, path string) (string, error) {
 	})
 	s.count(OpReadLink, hit, err)
 	if err != nil {
+		switch Errno(err) {
+		case syscall.ESTALE, syscall.ENOTDIR, syscall.ENOENT, syscall.EINVAL:
+			s.doubt(path)
+		}
 		return "", err
 	}
 	return v.(string), nil

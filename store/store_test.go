@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -246,6 +247,35 @@ func TestStale(t *testing.T) {
 		t.Fatalf("new version: %v", err)
 	}
 	c.Release()
+}
+
+// TestDoubt: an answer that contradicts what is known of the way makes that be asked again, also of a
+// store in between.
+func TestDoubt(t *testing.T) {
+	ctx := context.Background()
+	for _, errno := range []syscall.Errno{syscall.ESTALE, syscall.ENOTDIR} {
+		for what, ask := range map[string]func(s *store.Store) error{
+			"lstat /a/b/f":    func(s *store.Store) error { _, err := s.Stat(ctx, "/a/b/f", none); return err },
+			"readdir /a/b":    func(s *store.Store) error { _, err := s.List(ctx, "/a/b", nil); return err },
+			"readlink /a/b/l": func(s *store.Store) error { _, err := s.ReadLink(ctx, "/a/b/l"); return err },
+		} {
+			tree, parent, _ := newTree(t, 64<<20)
+			child := store.NewStore(parent, storetest.Memory(t, 64<<20))
+			tree.Write("/a/b/f", nil)
+			for _, dir := range []string{"/a", "/a/b"} {
+				if _, err := child.Stat(ctx, dir, none); err != nil {
+					t.Fatal(err)
+				}
+			}
+			op, path, _ := strings.Cut(what, " ")
+			tree.Fail(op, path, errno)
+			wantErrno(t, ask(child), errno)
+			tree.Link("/a", "elsewhere") // is why
+			if a, err := child.Stat(ctx, "/a", none); err != nil || a.Type() != syscall.S_IFLNK {
+				t.Errorf("%s, %v: then /a is %o, %v", what, errno, a.Mode, err)
+			}
+		}
+	}
 }
 
 // TestCallersComeAndLeave: one who leaves takes nobody along; when the last one leaves the

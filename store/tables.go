@@ -35,6 +35,9 @@ func (s *Store) listing(dir string) *Listing {
 
 // learn keeps the outcome of a flight. Called with mu.
 func (s *Store) learn(k key, value any, err error) {
+	if s.held(k) {
+		return
+	}
 	if err != nil {
 		var absent *Error
 		if k.table == attrs && errors.As(err, &absent) && absent.Absent() && time.Now().Before(absent.Expires) {
@@ -91,6 +94,21 @@ func (s *Store) markStale(path string, v Version) {
 	}
 	s.put(k, stale(v))
 	s.drop(key{table: links, path: path})
+	s.changed(path)
+}
+
+// doubt makes the attributes of path and of all directories on the way to be asked again: an answer
+// contradicts them. It takes a kernel that walks the whole way to find which of them is wrong.
+func (s *Store) doubt(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := path; p != "/"; p, _ = split(p) {
+		k := key{table: attrs, path: p}
+		v, _ := s.cache.get(k)
+		if a, ok := v.(Attr); ok {
+			s.put(k, stale(a.Version()))
+		}
+	}
 	s.changed(path)
 }
 
@@ -168,28 +186,6 @@ func (s *Store) evictOne() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.evict()
-}
-
-// Forget drops everything that is known of prefix and below it ("/" for all), and answers that
-// are under way will not be kept. It returns the number of entries dropped. OnChange is not
-// called: who clears tells the kernel as a whole.
-func (s *Store) Forget(prefix string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for k := range s.cache.entries {
-		if below(k.path, prefix) {
-			s.drop(k)
-			n++
-		}
-	}
-	for k, f := range s.flights {
-		if below(k.path, prefix) {
-			f.detached = true
-			delete(s.flights, k)
-		}
-	}
-	return n
 }
 
 func below(path, prefix string) bool {

@@ -25,7 +25,7 @@ func (m *mount) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 	if !ok {
 		return fuse.EBADF
 	}
-	o := operation{op: OpReadDir, path: h.node.path, mode: h.node.kind}
+	o := operation{op: OpReadDir, path: h.node.path, end: int64(in.Offset) + 1, mode: h.node.kind}
 	return m.perform(cancel, o, func(o *operation) syscall.Errno {
 		h.mu.Lock()
 		defer h.mu.Unlock()

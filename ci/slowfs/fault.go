@@ -17,8 +17,8 @@ import (
 // operation it is stalled first, then delayed by the sum of the delays, then fails with the errno
 // that was set first; where none has an errno it goes on as usual.
 //
-// In JSON: {"prefix": "/lib", "op": "read", "mount": "/tmp/n1", "errno": "EIO", "stall": true,
-// "delay": "100ms", "times": 1}, each field optional.
+// In JSON: {"prefix": "/lib", "op": "read", "mount": "/tmp/n1", "from": 4096, "errno": "EIO",
+// "stall": true, "delay": "100ms", "times": 1}, each field optional.
 type Fault struct {
 	// Prefix is the path within the view that the fault strikes, with all that is below it.
 	// Empty: everything.
@@ -27,6 +27,9 @@ type Fault struct {
 	Op Op
 	// Mount is the mount point that it strikes, as in Counts. Empty: all.
 	Mount string
+	// From is where a read or readdir must reach, or begin behind, for the fault to strike it: the
+	// byte, or the number of the entry. 0: wherever. Other operations are not struck if it is set.
+	From int64
 	// Errno is what the operation fails with. 0: it does not fail.
 	Errno syscall.Errno
 	// Stall holds the operation until ClearFaults; Close ends it with EIO, the caller's signal
@@ -42,6 +45,7 @@ type faultJSON struct {
 	Prefix string `json:"prefix,omitempty"`
 	Op     Op     `json:"op,omitempty"`
 	Mount  string `json:"mount,omitempty"`
+	From   int64  `json:"from,omitempty"`
 	Errno  string `json:"errno,omitempty"`
 	Stall  bool   `json:"stall,omitempty"`
 	Delay  string `json:"delay,omitempty"`
@@ -50,7 +54,7 @@ type faultJSON struct {
 
 // MarshalJSON writes the form that Fault documents.
 func (f Fault) MarshalJSON() ([]byte, error) {
-	j := faultJSON{Prefix: f.Prefix, Op: f.Op, Mount: f.Mount, Stall: f.Stall, Times: f.Times}
+	j := faultJSON{Prefix: f.Prefix, Op: f.Op, Mount: f.Mount, From: f.From, Stall: f.Stall, Times: f.Times}
 	if f.Errno != 0 {
 		j.Errno = unix.ErrnoName(f.Errno)
 	}
@@ -68,7 +72,7 @@ func (f *Fault) UnmarshalJSON(data []byte) error {
 	if err := decoder.Decode(&j); err != nil {
 		return err
 	}
-	*f = Fault{Prefix: j.Prefix, Op: j.Op, Mount: j.Mount, Stall: j.Stall, Times: j.Times}
+	*f = Fault{Prefix: j.Prefix, Op: j.Op, Mount: j.Mount, From: j.From, Stall: j.Stall, Times: j.Times}
 	var err error
 	if j.Errno != "" {
 		if f.Errno, err = parseErrno(j.Errno); err != nil {
@@ -107,18 +111,20 @@ func (f Fault) validate(mounts []string) error {
 	switch {
 	case f.Mount != "" && !slices.Contains(mounts, f.Mount):
 		return fmt.Errorf("mount %q: not one of %q", f.Mount, mounts)
-	case f.Delay < 0 || f.Times < 0:
-		return fmt.Errorf("delay %v, times %d: must not be negative", f.Delay, f.Times)
+	case f.Delay < 0 || f.Times < 0 || f.From < 0:
+		return fmt.Errorf("delay %v, times %d, from %d: must not be negative", f.Delay, f.Times, f.From)
 	case f.Errno == 0 && !f.Stall && f.Delay == 0:
 		return errors.New("a fault needs an errno, a stall or a delay")
 	}
 	return nil
 }
 
-func (f Fault) strikes(mount string, op Op, path string) bool {
+// strikes tells whether f strikes an operation that ends at offset end; 0 where there is none.
+func (f Fault) strikes(mount string, op Op, path string, end int64) bool {
 	return (f.Op == "" || f.Op == op) &&
 		(f.Mount == "" || f.Mount == mount) &&
-		(f.Prefix == "" || below(path, f.Prefix))
+		(f.Prefix == "" || below(path, f.Prefix)) &&
+		(f.From == 0 || end > f.From)
 }
 
 // faults are those in force.
@@ -154,12 +160,12 @@ func (s *faults) stalls() int {
 // strike combines the faults that strike this operation, and waits out the stall if there is one.
 // It returns the delay and the errno that the caller has to apply. A cleared stall leaves both in
 // force, because they were decided when the operation arrived.
-func (s *faults) strike(mount string, op Op, path string, cancel, closing <-chan struct{}) (time.Duration, syscall.Errno) {
+func (s *faults) strike(mount string, op Op, path string, end int64, cancel, closing <-chan struct{}) (time.Duration, syscall.Errno) {
 	var hit Fault
 	s.mu.Lock()
 	kept := s.rules[:0]
 	for _, rule := range s.rules {
-		if rule.strikes(mount, op, path) {
+		if rule.strikes(mount, op, path, end) {
 			hit.Stall = hit.Stall || rule.Stall
 			hit.Delay += rule.Delay
 			if hit.Errno == 0 {

@@ -3,8 +3,10 @@ package slowfs
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +44,49 @@ func TestErrnoFaultStrikesPrefixOperationAndMount(t *testing.T) {
 
 	s.ClearFaults()
 	read(t, s.on(0, "a/file"))
+}
+
+// TestFaultFrom: a fault strikes in the middle of a file or of a directory, and lets what comes before
+// pass.
+func TestFaultFrom(t *testing.T) {
+	const n = 5000
+	s := start(t, 1, Options{CacheLifetime: -1}, func(backing string) {
+		write(t, backing+"/file", string(make([]byte, 3<<20)))
+		mkdir(t, backing+"/dir")
+		for i := range n {
+			write(t, fmt.Sprintf("%s/dir/%s%d", backing, strings.Repeat("x", 100), i), "")
+		}
+	})
+	setFault(t, s, Fault{Op: OpRead, From: 2 << 20, Errno: syscall.EIO})
+	setFault(t, s, Fault{Op: OpReadDir, From: n - 10, Errno: syscall.ESTALE})
+	f, err := os.Open(s.on(0, "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n, err := f.ReadAt(make([]byte, 4096), 0); n != 4096 || err != nil {
+		t.Errorf("before the fault: %d bytes, %v", n, err)
+	}
+	if _, err := f.ReadAt(make([]byte, 4096), 2<<20); !errors.Is(err, syscall.EIO) {
+		t.Errorf("at the fault: %v", err)
+	}
+	if list, err := os.ReadDir(s.on(0, "dir")); !errors.Is(err, syscall.ESTALE) || len(list) == 0 || len(list) >= n {
+		t.Errorf("a directory: %d names, %v", len(list), err)
+	}
+	stat(t, s.on(0, "dir"))
+}
+
+// TestTick: times are shown in whole ticks.
+func TestTick(t *testing.T) {
+	s := start(t, 1, Options{Tick: time.Second, CacheLifetime: -1}, fillTwo(t))
+	when := time.Unix(1_700_000_000, 123_456_789)
+	if err := os.Chtimes(s.backing("/a/file"), when, when); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(s.on(0, "a/file"))
+	if err != nil || !info.ModTime().Equal(when.Truncate(time.Second)) {
+		t.Errorf("%v (%v), want %v in whole seconds", info.ModTime(), err, when)
+	}
 }
 
 func TestReadFaultReachesTheReader(t *testing.T) {

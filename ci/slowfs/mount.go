@@ -43,6 +43,7 @@ type handle struct {
 type operation struct {
 	op   Op
 	path string
+	end  int64 // of what a read or readdir asks for
 
 	mode     uint32
 	bytes    int64
@@ -53,7 +54,7 @@ type operation struct {
 // itself, then the books. The caller's signals do not interrupt the wait: it is bounded, and a
 // PFS client's is not interruptible either; each retry would be counted anew.
 func (m *mount) perform(cancel <-chan struct{}, o operation, work func(o *operation) syscall.Errno) fuse.Status {
-	errno := m.server.admit(m.dir, o.op, o.path, cancel)
+	errno := m.server.admit(m.dir, o.op, o.path, o.end, cancel)
 	if errno == 0 {
 		errno = work(&o)
 	}
@@ -105,6 +106,7 @@ func (m *mount) Lookup(cancel <-chan struct{}, header *fuse.InHeader, name strin
 		}
 		o.mode = st.Mode
 		out.NodeId = m.nodes.enter(o.path, identify(&st)).id
+		m.server.tick(&st)
 		out.FromStat(&st)
 		out.SetEntryTimeout(m.lifetime())
 		out.SetAttrTimeout(m.lifetime())
@@ -128,6 +130,7 @@ func (m *mount) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 		if errno := m.lstat(n, &st); errno != 0 {
 			return errno
 		}
+		m.server.tick(&st)
 		out.FromStat(&st)
 		out.SetTimeout(m.lifetime())
 		return 0
@@ -181,7 +184,7 @@ func (m *mount) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		return nil, fuse.EBADF
 	}
 	buf = buf[:min(len(buf), int(in.Size))]
-	o := operation{op: OpRead, path: h.node.path, mode: h.node.kind}
+	o := operation{op: OpRead, path: h.node.path, end: int64(in.Offset) + int64(len(buf)), mode: h.node.kind}
 	status := m.perform(cancel, o, func(o *operation) syscall.Errno {
 		n, err := h.file.ReadAt(buf, int64(in.Offset))
 		if err != nil && !errors.Is(err, io.EOF) {

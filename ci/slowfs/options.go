@@ -37,6 +37,10 @@ type Options struct {
 	// 0: not at all.
 	NegativeLifetime time.Duration
 
+	// Tick is the granularity of the times that are shown, as of a PFS that keeps whole seconds. 0: as
+	// the backing directory has them.
+	Tick time.Duration
+
 	// AllowOther lets other users than the server's into the mounts; for an unprivileged server
 	// /etc/fuse.conf must permit it.
 	AllowOther bool
@@ -68,6 +72,9 @@ func (o Options) resolve() (Options, error) {
 	}
 	if o.NegativeLifetime < 0 {
 		return o, fmt.Errorf("negative lifetime %v: must not be negative", o.NegativeLifetime)
+	}
+	if o.Tick < 0 {
+		return o, fmt.Errorf("tick %v: must not be negative", o.Tick)
 	}
 	if o.CacheLifetime == 0 {
 		o.CacheLifetime = DefaultCacheLifetime

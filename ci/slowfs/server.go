@@ -89,7 +89,7 @@ func (s *Server) ClearFaults() { s.faults.clear() }
 
 // admit lets an operation in: it waits out stalls, delays, the latency and, for metadata, its turn.
 // It returns the errno to answer with instead of doing the work, or 0.
-func (s *Server) admit(mount string, op Op, path string, cancel <-chan struct{}) syscall.Errno {
+func (s *Server) admit(mount string, op Op, path string, end int64, cancel <-chan struct{}) syscall.Errno {
 	if !s.serving.Load() {
 		return 0
 	}
@@ -98,7 +98,7 @@ func (s *Server) admit(mount string, op Op, path string, cancel <-chan struct{})
 		return syscall.EIO
 	default:
 	}
-	delay, errno := s.faults.strike(mount, op, path, cancel, s.closing)
+	delay, errno := s.faults.strike(mount, op, path, end, cancel, s.closing)
 	if errno == syscall.EINTR {
 		return errno
 	}
@@ -110,6 +110,17 @@ func (s *Server) admit(mount string, op Op, path string, cancel <-chan struct{})
 		return closed
 	}
 	return errno
+}
+
+// tick rounds the times of st down to those that are shown.
+func (s *Server) tick(st *syscall.Stat_t) {
+	tick := int64(s.options.Tick)
+	if tick == 0 {
+		return
+	}
+	for _, t := range []*syscall.Timespec{&st.Atim, &st.Mtim, &st.Ctim} {
+		*t = syscall.NsecToTimespec(t.Nano() / tick * tick)
+	}
 }
 
 // payBytes waits for the turn of n bytes of file data.

@@ -28,6 +28,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"launch", "--memory", "lots"}, "not a size"},
 		{[]string{"launch", "--memory", "1MiB"}, "want at least 32.0 MiB"},
 		{[]string{"launch", "--nodes", "0"}, "want 1 or more"},
+		{[]string{"launch", "--allow", "lus/env"}, `--allow: "lus/env" is not an absolute path`},
 		{[]string{"launch", "--timeout", "0s"}, "want more than 0"},
 		{[]string{"launch", "-n", "cxi"}, "only tcp"},
 		{[]string{"launch", "-n", "udp"}, "want tcp"},

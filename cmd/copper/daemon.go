@@ -79,7 +79,8 @@ type daemon struct {
 	policy    *overlay.Compression
 	overlay   *overlay.Overlay
 	store     *store.Store
-	ahead     *store.Readahead   // the kernel's way to store
+	front     store.Source       // store, narrowed to what --allow says: what the kernel and the other nodes ask
+	ahead     *store.Readahead   // the kernel's way to front
 	expand    *store.Expand      // in front of ahead; set before view is
 	recorder  *manifest.Recorder // in front of expand; set before view is
 	warming   *warming

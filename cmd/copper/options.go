@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/copper-hpc/copper/launch"
@@ -21,9 +22,10 @@ type options struct {
 	Mount    string        `name:"mount" short:"v" env:"COPPER_MOUNT" type:"path" default:"" placeholder:"DIR" help:"Mount point; {rank} and {host} are replaced (/tmp/$$USER/copper, with -{rank} where ranks share a host)."`
 	Target   string        `name:"target" env:"COPPER_TARGET" default:"/" type:"path" placeholder:"DIR" help:"Directory that the mount shows; {rank} and {host} are replaced (${default})."`
 	Symlinks string        `name:"symlinks" env:"COPPER_SYMLINKS" default:"view" enum:"view,asis" placeholder:"S" help:"Absolute symbolic links to the file system that they are on: view (they lead below the mount) or asis (they lead out of it) (${default})."`
-	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the node's memory, 256 MiB to 16 GiB)."`
+	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the memory of the node, or of its control group, shared by the daemons there; 256 MiB to 16 GiB)."`
 	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
 	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
+	Allow    []string      `name:"allow" env:"COPPER_ALLOW" sep:":" default:"/" placeholder:"PREFIX" help:"Serve only this path of the view and what is below it; may be repeated, or written PREFIX:PREFIX (${default})."`
 	Encrypt  bool          `name:"encrypt" env:"COPPER_ENCRYPT" help:"Encrypt what the nodes send each other (TLS 1.3); it costs four times the processor time per byte. Without it they authenticate each other, and what they send can be read on the network."`
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
 }
@@ -53,6 +55,11 @@ func (o *options) Validate() error {
 	case o.Memory != 0 && o.Memory < store.MinMemory:
 		return fmt.Errorf("--memory=%v: want at least %s", o.Memory, launch.Bytes(store.MinMemory))
 	}
+	for _, prefix := range o.Allow {
+		if err := store.CheckPrefix(prefix); err != nil {
+			return fmt.Errorf("--allow: %w", err)
+		}
+	}
 	_, err := launch.Endpoints(o.Net)
 	return err
 }
@@ -74,6 +81,7 @@ func (o *options) args() []string {
 		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
 		"--compress", o.Compress, "--encrypt=" + strconv.FormatBool(o.Encrypt), "--symlinks", o.Symlinks,
+		"--allow", strings.Join(o.Allow, ":"),
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
 	}
 	if o.Mount != "" {

@@ -80,15 +80,20 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 			v.Changed(path)
 		}
 	}
+	d.front = d.store
+	if allow := d.options.Allow; !slices.Contains(allow, "/") {
+		d.front = store.NewAllow(d.store, allow)
+		d.log.Info("only these prefixes are served", "allow", allow)
+	}
 	d.warming = newWarming(d)
 	d.channel = &launch.Daemon{
 		Hello:  launch.Hello{Job: d.Dir.ID(), Rank: roster.Self, Size: len(roster.Cards), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.Target, Dir: d.Dir},
-		Status: d.status, Clear: d.clear, Warm: d.warming.order, Unmount: d.unmount, Exit: d.letGo,
+		Status: d.status, Hold: d.hold, Clear: d.clear, Warm: d.warming.order, Unmount: d.unmount, Exit: d.letGo,
 	}
 	d.overlay.Handle(d.channel.Answer)
 	for _, l := range d.listeners {
 		go func() {
-			if err := d.overlay.Serve(l, d.store); err != nil {
+			if err := d.overlay.Serve(l, d.front); err != nil {
 				d.log.Error("the other nodes can't be answered any more", "endpoint", l.Addr(), "error", err)
 			}
 		}()
@@ -118,7 +123,7 @@ func (d *daemon) show() error {
 			return err
 		}
 	}
-	d.ahead = store.NewReadahead(d.store, d.memory)
+	d.ahead = store.NewReadahead(d.front, d.memory)
 	d.expand = store.NewExpand(d.ahead, d.memory)
 	d.expand.OnDamaged = func(path string) {
 		d.log.Error("compressed data in memory is damaged; it is read again", "path", path)

@@ -58,15 +58,17 @@ func (d *daemon) status() launch.NodeStatus {
 // clearBound is for the kernel to forget; a directory in use may keep it waiting.
 const clearBound = 5 * time.Second
 
-// clear drops what is known of prefix and below it, in the kernel too.
+// holdBound is for a clear that never comes.
+const holdBound = time.Minute
+
+// hold drops what is known of prefix and below it, and keeps nothing of it until clear.
+func (d *daemon) hold(prefix string) int { return d.store.Hold(prefix, holdBound) }
+
+// clear ends a hold, and makes the kernel forget too.
 func (d *daemon) clear(prefix string) int {
-	entries := d.store.Forget(prefix)
+	entries := d.store.Release(prefix)
 	if v := d.view.Load(); v != nil {
-		if prefix == "/" {
-			v.ChangedAll()
-		} else {
-			v.Changed(prefix)
-		}
+		v.ChangedBelow(prefix)
 		ctx, cancel := context.WithTimeout(context.Background(), clearBound)
 		defer cancel()
 		if err := v.Flush(ctx); err != nil {

@@ -18,8 +18,8 @@ import (
 // mappers is how many files are put into the page cache at once.
 const mappers = 4
 
-// warming carries out the orders to warm, one after the other: first the node's store asks for
-// everything, then a child looks at the paths through the mount, so that the kernel knows them, and what was
+// warming carries out the orders to warm, one after the other: first everything is asked of the node's
+// store, then a child looks at the paths through the mount, so that the kernel knows them, and what was
 // read goes into the page cache.
 type warming struct {
 	daemon  *daemon
@@ -62,7 +62,7 @@ func (w *warming) begin(load func(*manifest.Replay) []manifest.Access) {
 		defer w.active.Add(-1)
 		w.serial.Lock()
 		defer w.serial.Unlock()
-		r := &manifest.Replay{Source: w.daemon.store, Busy: w.busy, Budget: w.room()}
+		r := &manifest.Replay{Source: w.daemon.front, Busy: w.busy, Budget: w.room()}
 		w.mu.Lock()
 		w.replays = append(w.replays, r)
 		w.mu.Unlock()
