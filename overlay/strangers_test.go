@@ -119,7 +119,7 @@ func TestTenThousandHalfOpen(t *testing.T) {
 			greeting := child.hello(root.self, 0, small).append(nil, newNonce())
 			most := 0
 			flood(t, 10_000, root.transport, c.nodes[root.self].Endpoints[0], greeting, func() {
-				l, err := child.peer(root.self).connect(way{0, small})
+				l, err := child.peer(root.self).connect(t.Context(), way{0, small})
 				if err != nil {
 					t.Error(err)
 					return
@@ -158,7 +158,7 @@ func TestHalfOpenOverTCP(t *testing.T) {
 	calls, lost := 0, 0
 	flood(t, n, TCP{}, c.nodes[root.self].Endpoints[0], greeting, func() {
 		calls++
-		l, err := child.peer(root.self).connect(way{0, small})
+		l, err := child.peer(root.self).connect(t.Context(), way{0, small})
 		if err != nil {
 			lost++ // on a machine so busy that a handshake takes longer than the grace
 			t.Logf("call %d: %v", calls, err)
@@ -244,7 +244,7 @@ func TestLinksAreBounded(t *testing.T) {
 		root.children.limit = root.children.links
 		root.children.mu.Unlock()
 		leaf := c.at(0, 2)
-		if _, err := leaf.peer(root.self).connect(way{0, small}); err == nil || err.Error() != fmt.Sprintf("connect to %s: %s", c.nodes[root.self].Endpoints[0], refusedCrowd) {
+		if _, err := leaf.peer(root.self).connect(t.Context(), way{0, small}); err == nil || err.Error() != fmt.Sprintf("connect to %s: %s", c.nodes[root.self].Endpoints[0], refusedCrowd) {
 			t.Errorf("one more: %v", err)
 		}
 		if leaf.stat(t, "/d/f0"); leaf.Stats().Failovers == 0 {

@@ -245,7 +245,7 @@ func TestMixedJob(t *testing.T) {
 	_, origin := pfs(t, 1)
 	c := start(t, plan{nodes: 2, origin: origin, config: func(cfg *Config) { cfg.Encrypt = cfg.Self == 0 }})
 	for _, m := range c.members {
-		_, err := m.peer(1 - m.self).connect(way{controlTree, control})
+		_, err := m.peer(1 - m.self).connect(t.Context(), way{controlTree, control})
 		if err == nil || !strings.Contains(err.Error(), "--encrypt") {
 			t.Errorf("rank %d: %v", m.self, err)
 		}
@@ -284,7 +284,7 @@ func TestEncryptionIsBegunInTime(t *testing.T) {
 		child := c.members[1]
 		child.nodes = []Node{{Endpoints: []string{ln.Addr().String()}}, {}}
 		began := time.Now()
-		if _, err := child.peer(0).connect(way{controlTree, control}); err == nil {
+		if _, err := child.peer(0).connect(t.Context(), way{controlTree, control}); err == nil {
 			t.Error("connected to one who says nothing")
 		}
 		if took := time.Since(began); took != child.timing.Dial {
