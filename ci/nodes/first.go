@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -59,6 +60,9 @@ func makeNetwork(p plan) (made pids, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return made, fmt.Errorf("mount propagation: %w", err)
 	}
+	if err := letGo(); err != nil {
+		return made, err
+	}
 	var batch strings.Builder
 	fmt.Fprintln(&batch, "link set lo up")
 	for k, name := range p.Interfaces {
@@ -75,6 +79,26 @@ func makeNetwork(p plan) (made pids, err error) {
 		made.Hosts = append(made.Hosts, pid)
 	}
 	return made, furnish(p, frontHost)
+}
+
+// own are the directories that each host has for itself.
+var own = []string{"/tmp", "/dev/shm"}
+
+// letGo unmounts here what is mounted in directories that will be covered: it may be another test's, and
+// would not be quite unmounted there while it is mounted here.
+func letGo() error {
+	for _, dir := range own {
+		mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
+		if err != nil {
+			return err
+		}
+		for _, m := range mounts {
+			if m.Mountpoint != dir {
+				_ = unix.Unmount(m.Mountpoint, unix.MNT_DETACH) // or it was below one that is gone now
+			}
+		}
+	}
+	return nil
 }
 
 // machinePID is this process as the machine numbers it, while its /proc is still there.
