@@ -24,6 +24,7 @@ type machine struct {
 	dir  string // shared, the test's own
 	jobs string // below dir
 
+	env   []string // beside that of [machine.environment]
 	steps []*serving
 }
 
@@ -78,7 +79,8 @@ func (m *machine) run(h *nodes.Host, script string, env ...string) string {
 
 // environment is a user's on every host.
 func (m *machine) environment() []string {
-	return append(cluster.MPIEnvironment(), "PATH="+m.bin+":"+os.Getenv("PATH"), "COPPER_DIR="+m.jobs, "COPPER_TIMEOUT=30s", "HOME="+m.dir, "USER=somebody",
+	env := append(cluster.MPIEnvironment(), m.env...)
+	return append(env, "PATH="+m.bin+":"+os.Getenv("PATH"), "COPPER_DIR="+m.jobs, "COPPER_TIMEOUT=30s", "HOME="+m.dir, "USER=somebody",
 		"OMPI_MCA_plm=rsh", "OMPI_MCA_plm_rsh_agent="+m.Agent(), "OMPI_MCA_oob_tcp_if_include=eth0",
 		"OMPI_MCA_btl=tcp,self", "OMPI_MCA_btl_tcp_if_include=eth0")
 }

@@ -1,7 +1,7 @@
 // Package nodes makes several "hosts" of one machine: n1, n2, … and a front-end, ctl, where
 // launchers run. Each has a network, host name, mounts, IPC and process ids of its own, and so its
 // own /tmp, /dev/shm and /etc/hosts; they share the machine's kernel and all other directories, as
-// nodes share a file system. Nothing is changed in the machine's own namespaces, so several
+// nodes share a file system, but FUSE mounts only when they are shown them ([Network.Show]). Nothing is changed in the machine's own namespaces, so several
 // networks can exist side by side.
 //
 //	test process ── ctl (process 1 of a pid namespace; its network namespace is the switch)

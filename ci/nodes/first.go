@@ -84,19 +84,22 @@ func makeNetwork(p plan) (made pids, err error) {
 // own are the directories that each host has for itself.
 var own = []string{"/tmp", "/dev/shm"}
 
-// letGo unmounts here what is mounted in directories that will be covered: it may be another test's, and
-// would not be quite unmounted there while it is mounted here.
+// letGo unmounts here what may be another test's, which would not be quite unmounted there while it is
+// mounted here: what is in directories that will be covered, and FUSE mounts anywhere.
 func letGo() error {
-	for _, dir := range own {
-		mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
-		if err != nil {
-			return err
-		}
-		for _, m := range mounts {
-			if m.Mountpoint != dir {
-				_ = unix.Unmount(m.Mountpoint, unix.MNT_DETACH) // or it was below one that is gone now
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		for _, dir := range own {
+			if strings.HasPrefix(m.Mountpoint, dir+"/") {
+				return false, false
 			}
 		}
+		return m.FSType != "fuse" && !strings.HasPrefix(m.FSType, "fuse."), false
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		_ = unix.Unmount(m.Mountpoint, unix.MNT_DETACH) // or it was below one that is gone now
 	}
 	return nil
 }

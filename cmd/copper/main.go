@@ -25,6 +25,8 @@ type cli struct {
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 
+	Sweep sweepCmd `cmd:"" hidden:"" help:"End what runs of a job on this host, by signals, and remove what it left."`
+
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
 }
 
