@@ -38,7 +38,7 @@ func TestCommandLines(t *testing.T) {
 		{OpenMPI{"mpirun"}, step, "mpirun -n 3 --host n1,n2,n3 --map-by ppr:1:node --oversubscribe --enable-recovery --bind-to none copper serve"},
 		{Hydra{"mpiexec"}, step, "mpiexec -n 3 -ppn 1 -hosts n1,n2,n3 copper serve"},
 		{PALS{"mpiexec"}, step, "mpiexec --np 3 --ppn 1 --cpu-bind=none --genvall --no-abort-on-failure copper serve"},
-		{Srun{"srun", "pmix"}, step, "srun --overlap -N 3 -n 3 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmix copper serve"},
+		{Srun{"srun", "pmix"}, step, "SLURM_PMIX_FENCE=tree srun --overlap -N 3 -n 3 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmix copper serve"},
 		{Srun{"srun", "pmix"}, plain, "srun --overlap -N 3 -n 3 --ntasks-per-node=1 --nodelist=n1,n2,n3 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=none copper serve"},
 		{Srun{"srun", "pmi2"}, Step{Ranks: 2, Program: "copper"}, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmi2 copper"},
 	} {

@@ -31,8 +31,14 @@ func (l Srun) Command(s Step) Command {
 	if s.Part { // at the largest scale all of them would be too long for an argument
 		args = append(args, "--nodelist="+strings.Join(s.Hosts, ","))
 	}
-	args = append(args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--cpu-bind=none", "--mpi="+mpi, s.Program)
-	return Command{Args: append(args, s.Args...)}
+	args = append(args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--cpu-bind=none", "--mpi="+mpi)
+	c := Command{Args: append(append(args, s.Program), s.Args...)}
+	if strings.HasPrefix(mpi, "pmix") {
+		// By default a fence without data does not wait for all ranks, and Open MPI's MPI_Init, which relies
+		// on it, crashes now and then in a rank that others have overtaken (Slurm 22.05, Open MPI 4.1).
+		c.Env = []string{"SLURM_PMIX_FENCE=tree"}
+	}
+	return c
 }
 
 // plugins are the values of --mpi with which srun starts ranks of an MPI, the best first.
