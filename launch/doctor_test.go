@@ -124,7 +124,7 @@ func TestCheckMPI(t *testing.T) {
 		"none":       {MPICHLib, nil, []string{"problem: looked for mpiexec.hydra, "}},
 		"a stranger": {MPICHLib, map[string]string{"mpiexec": "Another 1.2"}, []string{"warning: /bin/mpiexec is of no MPI that copper knows"}},
 	} {
-		expect(t, name, Doctor{Search: system(c.programs)}.launcherFor(c.mpi), c.want...)
+		expect(t, name, Doctor{Search: system(c.programs), Getenv: func(string) string { return "" }}.launcherFor(c.mpi), c.want...)
 	}
 	expect(t, "not a binary", Doctor{Program: "/nonexistent"}.CheckMPI(), "problem: /nonexistent")
 }
@@ -141,13 +141,13 @@ func TestCheckScheduler(t *testing.T) {
 	}{
 		{"n1", nil, []string{"ok: no PBS or Slurm job"}},
 		{"n1", map[string]string{"PBS_JOBID": "7.pbs", "PBS_NODEFILE": hosts}, []string{"ok: PBS job 7 of 2 hosts, this one"}},
-		{"login", map[string]string{"PBS_JOBID": "7.pbs", "PBS_NODEFILE": hosts}, []string{"warning: (n1, n2), and this host, login, is none of them"}},
-		{"n1", map[string]string{"PBS_JOBID": "7.pbs"}, []string{"warning: PBS_NODEFILE is not set"}},
-		{"n1", map[string]string{"PBS_JOBID": "7.pbs", "PBS_NODEFILE": "/nonexistent"}, []string{"problem: /nonexistent"}},
+		{"login", map[string]string{"PBS_JOBID": "7.pbs", "PBS_NODEFILE": hosts}, []string{"warning: (n1.site, n2.site), and this host, login, is none of them"}},
+		{"n1", map[string]string{"PBS_JOBID": "7.pbs"}, []string{"warning: PBS_NODEFILE of PBS's job 7: it is not set"}},
+		{"n1", map[string]string{"PBS_JOBID": "7.pbs", "PBS_NODEFILE": "/nonexistent"}, []string{"warning: /nonexistent"}},
 		{"n1", map[string]string{"PBS_JOBID": "a/b"}, []string{"problem: job id"}},
-		{"n1", map[string]string{"SLURM_JOB_ID": "8", "SLURM_JOB_NUM_NODES": "4", "SLURMD_NODENAME": "n1"}, []string{"ok: Slurm job 8 of 4 nodes, this one"}},
-		{"n1", map[string]string{"SLURM_JOB_ID": "8"}, []string{"warning: does not run on a node of it"}},
-		{"n1", map[string]string{"SLURM_JOB_ID": "8", "SLURMD_NODENAME": "n2"}, []string{"warning: SLURMD_NODENAME=n2"}},
+		{"n1", map[string]string{"SLURM_JOB_ID": "8", "SLURM_JOB_NODELIST": "n[1-4]"}, []string{"ok: Slurm job 8 of 4 hosts, this one"}},
+		{"login", map[string]string{"SLURM_JOB_ID": "8", "SLURM_JOB_NODELIST": "n[1-4]"}, []string{"warning: (n1, n2, n3 and 1 more), and this host, login"}},
+		{"n1", map[string]string{"SLURM_JOB_ID": "8"}, []string{"warning: SLURM_JOB_NODELIST of Slurm's job 8: it is not set"}},
 		{"n1", map[string]string{"SLURM_JOB_ID": "8", "PBS_JOBID": "7", "PBS_NODEFILE": hosts}, []string{"ok: PBS job 7", "warning: both PBS_JOBID=7 and SLURM_JOB_ID=8"}},
 	} {
 		d := Doctor{Finder: Finder{Host: c.host}, Getenv: func(name string) string { return c.env[name] }}

@@ -22,7 +22,7 @@ func (d Doctor) launcherFor(mpi MPI) []Finding {
 	built := fmt.Sprintf("this copper was built with %s", mpi)
 	load := fmt.Sprintf("load the module of %s, or use a copper built for the other MPI (make, make mpich)", mpi)
 	strangers, unknown := d.strangers(mpi)
-	launcher, err := FindLauncher(mpi, 2, d.Search)
+	launcher, err := FindLauncher(mpi, 2, d.scheduler(), d.Search)
 	switch {
 	case err == nil:
 		path := launcher.Command(Step{Ranks: 2}).Args[0]
@@ -47,13 +47,20 @@ func (d Doctor) strangers(mpi MPI) (others, unknown []string) {
 		if err != nil {
 			continue
 		}
-		switch of := launcherOf(d.Search.Version(path)); of {
-		case mpi:
-		case NoMPI:
-			unknown = append(unknown, path+" is of no MPI that copper knows")
+		switch version := d.Search.Version(path); {
+		case starts(version, mpi), mpi != OpenMPILib && isPALS(path, version):
+		case starts(version, OpenMPILib):
+			others = append(others, fmt.Sprintf("%s is %s's", path, OpenMPILib))
+		case starts(version, MPICHLib):
+			others = append(others, fmt.Sprintf("%s is %s's", path, MPICHLib))
 		default:
-			others = append(others, fmt.Sprintf("%s is %s's", path, of))
+			unknown = append(unknown, path+" is of no MPI that copper knows")
 		}
 	}
 	return others, unknown
+}
+
+func (d Doctor) scheduler() Scheduler {
+	allocation, _ := FindAllocation(d.Getenv) // what is wrong with it, another check tells
+	return allocation.Scheduler
 }

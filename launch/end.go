@@ -14,27 +14,19 @@ const (
 	endPoll       = 50 * time.Millisecond
 )
 
-// End ends what runs of a job on this host by signals, and removes what it leaves: for a job whose
-// daemons do not listen, or not yet. It returns a line for each thing that it did or could not do.
+// End ends what runs of a job by signals, on this host and on those that can be reached, and removes
+// what it leaves: for a job whose daemons do not listen, or not yet. It returns a line for each thing
+// that it did or could not do.
 func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []string) {
 	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
-	daemons := f.daemons(job)
+	sent, said := f.endDaemons(ctx, job)
+	report = append(report, said...)
+	// Before the launcher, some of which end their ranks without giving them time to unmount.
+	said = f.sweepOthers(ctx, job.State.ID, nil)
+	report = append(report, said...)
 	var patience time.Duration // with the launcher
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		sent := false
-		for _, p := range daemons {
-			for _, line := range p.signal(sig) {
-				sent, patience = true, launcherBound
-				report = append(report, line)
-			}
-		}
-		bound := termBound
-		if sig == syscall.SIGKILL {
-			bound = killBound
-		}
-		if !sent || await(ctx, bound, func() bool { return f.ended(daemons) }) {
-			break
-		}
+	if sent || len(said) > 0 {
+		patience = launcherBound
 	}
 	if launcher, err := job.Dir.readLauncher(); err != nil {
 		say("%v", err)
@@ -48,6 +40,28 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []stri
 		}
 	}
 	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
+}
+
+// endDaemons ends the job's daemons on this host; sent tells whether there were any.
+func (f Finder) endDaemons(ctx context.Context, job *Job) (sent bool, report []string) {
+	daemons := f.daemons(job)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		now := false
+		for _, p := range daemons {
+			for _, line := range p.signal(sig) {
+				sent, now = true, true
+				report = append(report, line)
+			}
+		}
+		bound := termBound
+		if sig == syscall.SIGKILL {
+			bound = killBound
+		}
+		if !now || await(ctx, bound, func() bool { return f.ended(daemons) }) {
+			break
+		}
+	}
+	return sent, report
 }
 
 // signal sends sig to the supervisor, which passes on what asks for an orderly end and would start

@@ -31,6 +31,9 @@ type Finder struct {
 	ID    string   // of the job that is meant, "" for the newest
 	Host  string   // this host's short name
 	Bases []string // of control directories
+	// Others reaches the hosts that the job has beside this one when its daemons do not answer; nil:
+	// nothing does.
+	Others *Others
 }
 
 // maxSearched bounds how many jobs are looked at for the newest one alive.

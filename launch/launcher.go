@@ -5,21 +5,23 @@ import (
 	"debug/elf"
 	"fmt"
 	"os/exec"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// Step is a job step to be started: one daemon a rank.
+// Step is a job step to be started: one process a rank.
 type Step struct {
 	Ranks   int
+	Hosts   []string // one rank on each; nil: all on this host
 	Program string   // the copper binary
 	Args    []string // its arguments
 	Root    bool     // the user is root
+	Part    bool     // Hosts are a part of the allocation's
+	Plain   bool     // the ranks do not join MPI
 }
 
-// Launcher starts the ranks of a step. A scheduler's or a site's launcher is one more type with
-// its own command line; [FindLauncher] chooses among them.
+// Launcher starts the ranks of a step; [FindLauncher] chooses among them. A step that was started goes
+// on when a rank dies, as far as the launcher lets it.
 type Launcher interface {
 	// Name is what errors call it.
 	Name() string
@@ -38,33 +40,6 @@ func (Direct) Command(s Step) Command {
 	return Command{Args: append([]string{s.Program}, s.Args...)}
 }
 
-// OpenMPI is Open MPI's mpirun on this host.
-type OpenMPI struct{ Path string }
-
-// Name implements [Launcher].
-func (OpenMPI) Name() string { return "Open MPI's mpirun" }
-
-// Command implements [Launcher]. With --enable-recovery the other ranks outlive one that dies.
-func (l OpenMPI) Command(s Step) Command {
-	c := Command{Args: []string{l.Path, "-n", strconv.Itoa(s.Ranks), "--oversubscribe", "--enable-recovery", "--bind-to", "none", s.Program}}
-	c.Args = append(c.Args, s.Args...)
-	if s.Root {
-		c.Env = []string{"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1"}
-	}
-	return c
-}
-
-// Hydra is MPICH's mpiexec on this host. It ends all ranks when one dies.
-type Hydra struct{ Path string }
-
-// Name implements [Launcher].
-func (Hydra) Name() string { return "MPICH's mpiexec" }
-
-// Command implements [Launcher].
-func (l Hydra) Command(s Step) Command {
-	return Command{Args: append([]string{l.Path, "-n", strconv.Itoa(s.Ranks), s.Program}, s.Args...)}
-}
-
 // MPI names an implementation of MPI.
 type MPI string
 
@@ -73,6 +48,7 @@ const (
 	NoMPI      MPI = ""
 	OpenMPILib MPI = "Open MPI"
 	MPICHLib   MPI = "MPICH" // and those with its ABI
+	CrayLib    MPI = "Cray MPICH"
 )
 
 // LinkedMPI is the MPI that the binary at path is linked against.
@@ -92,7 +68,9 @@ func LinkedMPI(path string) (MPI, error) {
 func mpiAmong(libraries []string) MPI {
 	for _, lib := range libraries {
 		switch name, version, _ := strings.Cut(lib, ".so"); {
-		case name == "libmpich", strings.HasPrefix(name, "libmpi_"): // libmpi_cray, libmpi_gnu_123
+		case strings.HasPrefix(name, "libmpi_"): // libmpi_cray, libmpi_gnu_123
+			return CrayLib
+		case name == "libmpich":
 			return MPICHLib
 		case name == "libmpi" && strings.HasPrefix(version, ".12"): // the common ABI of MPICH's family
 			return MPICHLib
@@ -107,28 +85,56 @@ func mpiAmong(libraries []string) MPI {
 var candidates = map[MPI][]string{
 	OpenMPILib: {"mpirun.openmpi", "mpirun", "mpiexec"},
 	MPICHLib:   {"mpiexec.hydra", "mpiexec.mpich", "mpiexec", "mpirun"},
+	CrayLib:    {"mpiexec", "mpirun", "mpiexec.hydra"},
 }
+
+// palsCandidates go before them in a job of PBS: where PALS is, it is the site's launcher, and alone gives
+// ranks the right to use the fast network; but a module may have put another mpiexec before it.
+var palsCandidates = []string{"mpiexec", "/opt/cray/pals/default/bin/mpiexec"}
 
 // Search is how [FindLauncher] looks at a system.
 type Search struct {
 	Look    func(program string) (path string, err error)
 	Version func(path string) string // what `path --version` prints, "" on failure
+	Plugins func(srun string) string // what `srun --mpi=list` prints, "" on failure
 }
 
 // SystemSearch looks along PATH.
-func SystemSearch() Search { return Search{Look: exec.LookPath, Version: versionOf} }
+func SystemSearch() Search {
+	return Search{
+		Look:    exec.LookPath,
+		Version: func(path string) string { return outputOf(path, "--version") },
+		Plugins: func(srun string) string { return outputOf(srun, "--mpi=list") },
+	}
+}
 
-// FindLauncher chooses the launcher for ranks processes of a binary linked against mpi.
-func FindLauncher(mpi MPI, ranks int, s Search) (Launcher, error) {
+// FindLauncher chooses the launcher for ranks processes of a binary linked against mpi, in an allocation
+// of scheduler.
+func FindLauncher(mpi MPI, ranks int, scheduler Scheduler, s Search) (Launcher, error) {
 	if mpi == NoMPI {
 		if ranks == 1 {
 			return Direct{}, nil
 		}
 		return nil, BadInput("this copper was built without MPI and can start one node, not %d: use one built with MPI (make build)", ranks)
 	}
+	switch scheduler {
+	case Slurm:
+		if path, err := s.Look("srun"); err == nil {
+			return findSrun(path, mpi, s)
+		}
+	case PBS:
+		if mpi == OpenMPILib {
+			break
+		}
+		for _, name := range palsCandidates {
+			if path, err := s.Look(name); err == nil && isPALS(path, s.Version(path)) {
+				return PALS{Path: path}, nil
+			}
+		}
+	}
 	for _, name := range candidates[mpi] {
 		path, err := s.Look(name)
-		if err != nil || launcherOf(s.Version(path)) != mpi {
+		if err != nil || !starts(s.Version(path), mpi) {
 			continue
 		}
 		if mpi == OpenMPILib {
@@ -140,21 +146,21 @@ func FindLauncher(mpi MPI, ranks int, s Search) (Launcher, error) {
 		mpi, strings.Join(candidates[mpi], ", "))
 }
 
-// launcherOf tells the launchers apart by the text of --version.
-func launcherOf(version string) MPI {
+// starts tells by the text of --version whether a launcher starts ranks of mpi.
+func starts(version string, mpi MPI) bool {
 	switch {
 	case strings.Contains(version, "Open MPI"), strings.Contains(version, "OpenRTE"), strings.Contains(version, "open-mpi.org"):
-		return OpenMPILib
+		return mpi == OpenMPILib
 	case strings.Contains(version, "HYDRA"), strings.Contains(version, "Intel(R) MPI"):
-		return MPICHLib
+		return mpi == MPICHLib || mpi == CrayLib
 	}
-	return NoMPI
+	return false
 }
 
-func versionOf(path string) string {
+func outputOf(path string, args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.WaitDelay = time.Second
 	out, _ := cmd.CombinedOutput()
 	return string(out)

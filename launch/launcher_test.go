@@ -27,6 +27,25 @@ func TestCommandLines(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", c.launcher.Name(), got, c.want)
 		}
 	}
+	step = Step{Ranks: 3, Hosts: []string{"n1", "n2", "n3"}, Program: "copper", Args: []string{"serve"}}
+	plain := step
+	plain.Plain, plain.Part = true, true
+	for _, c := range []struct {
+		launcher Launcher
+		step     Step
+		want     string
+	}{
+		{OpenMPI{"mpirun"}, step, "mpirun -n 3 --host n1,n2,n3 --map-by ppr:1:node --oversubscribe --enable-recovery --bind-to none copper serve"},
+		{Hydra{"mpiexec"}, step, "mpiexec -n 3 -ppn 1 -hosts n1,n2,n3 copper serve"},
+		{PALS{"mpiexec"}, step, "mpiexec --np 3 --ppn 1 --cpu-bind=none --genvall --no-abort-on-failure copper serve"},
+		{Srun{"srun", "pmix"}, step, "SLURM_PMIX_FENCE=tree srun --overlap -N 3 -n 3 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmix copper serve"},
+		{Srun{"srun", "pmix"}, plain, "srun --overlap -N 3 -n 3 --ntasks-per-node=1 --nodelist=n1,n2,n3 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=none copper serve"},
+		{Srun{"srun", "pmi2"}, Step{Ranks: 2, Program: "copper"}, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmi2 copper"},
+	} {
+		if got := c.launcher.Command(c.step).String(); got != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", c.launcher.Name(), got, c.want)
+		}
+	}
 }
 
 // TestCommandIsWhatAShellRuns: the printed form, pasted into a shell, gives the same words.
@@ -45,6 +64,8 @@ func TestCommandIsWhatAShellRuns(t *testing.T) {
 const (
 	openMPIVersion = "mpirun.openmpi (OpenRTE) 4.1.4\n\nReport bugs to http://www.open-mpi.org/community/help/\n"
 	openMPI5       = "mpirun (Open MPI) 5.0.3\n"
+	palsVersion    = "/opt/cray/pals/1.3.4/bin/mpiexec version 1.3.4 revision 7.0.1\n"
+	pluginList     = "MPI plugin types are...\n\tpmix\n\tnone\n\tcray_shasta\n\tpmi2\nspecific pmix plugin versions available: pmix_v4\n"
 	hydraVersion   = "HYDRA build details:\n    Version:                                 4.0.2\n"
 )
 
@@ -58,30 +79,46 @@ func system(programs map[string]string) Search {
 			return "/bin/" + name, nil
 		},
 		Version: func(path string) string { return programs[filepath.Base(path)] },
+		Plugins: func(path string) string { return programs[filepath.Base(path)] },
 	}
 }
 
 func TestFindLauncher(t *testing.T) {
 	both := map[string]string{"mpirun.openmpi": openMPIVersion, "mpirun": hydraVersion, "mpiexec.hydra": hydraVersion, "mpiexec": openMPIVersion}
+	pals := map[string]string{"mpiexec": palsVersion, "mpiexec.hydra": hydraVersion, "mpirun.openmpi": openMPIVersion}
+	slurm := map[string]string{"srun": pluginList, "mpiexec.hydra": hydraVersion, "mpirun.openmpi": openMPIVersion}
 	for _, c := range []struct {
-		mpi      MPI
-		ranks    int
-		programs map[string]string
-		want     Launcher
+		mpi       MPI
+		ranks     int
+		scheduler Scheduler
+		programs  map[string]string
+		want      Launcher
 	}{
-		{NoMPI, 1, both, Direct{}},
-		{OpenMPILib, 4, both, OpenMPI{"/bin/mpirun.openmpi"}},
-		{MPICHLib, 4, both, Hydra{"/bin/mpiexec.hydra"}},
-		{OpenMPILib, 1, map[string]string{"mpirun": openMPI5}, OpenMPI{"/bin/mpirun"}},
-		{OpenMPILib, 2, map[string]string{"mpirun": hydraVersion, "mpiexec": openMPI5}, OpenMPI{"/bin/mpiexec"}},
-		{MPICHLib, 2, map[string]string{"mpiexec": openMPIVersion, "mpirun": hydraVersion}, Hydra{"/bin/mpirun"}},
-		{NoMPI, 2, both, nil},
-		{OpenMPILib, 2, map[string]string{"mpirun": hydraVersion}, nil},
-		{MPICHLib, 2, nil, nil},
+		{NoMPI, 1, NoScheduler, both, Direct{}},
+		{NoMPI, 1, Slurm, slurm, Direct{}},
+		{OpenMPILib, 4, NoScheduler, both, OpenMPI{"/bin/mpirun.openmpi"}},
+		{MPICHLib, 4, NoScheduler, both, Hydra{"/bin/mpiexec.hydra"}},
+		{OpenMPILib, 1, NoScheduler, map[string]string{"mpirun": openMPI5}, OpenMPI{"/bin/mpirun"}},
+		{OpenMPILib, 2, NoScheduler, map[string]string{"mpirun": hydraVersion, "mpiexec": openMPI5}, OpenMPI{"/bin/mpiexec"}},
+		{MPICHLib, 2, NoScheduler, map[string]string{"mpiexec": openMPIVersion, "mpirun": hydraVersion}, Hydra{"/bin/mpirun"}},
+		{MPICHLib, 2, PBS, pals, PALS{"/bin/mpiexec"}},
+		{CrayLib, 2, PBS, pals, PALS{"/bin/mpiexec"}},
+		{MPICHLib, 2, NoScheduler, pals, Hydra{"/bin/mpiexec.hydra"}},
+		{MPICHLib, 2, PBS, both, Hydra{"/bin/mpiexec.hydra"}},
+		{OpenMPILib, 2, PBS, pals, OpenMPI{"/bin/mpirun.openmpi"}},
+		{OpenMPILib, 2, Slurm, slurm, Srun{"/bin/srun", "pmix"}},
+		{MPICHLib, 2, Slurm, slurm, Srun{"/bin/srun", "pmi2"}},
+		{CrayLib, 2, Slurm, slurm, Srun{"/bin/srun", "cray_shasta"}},
+		{OpenMPILib, 2, Slurm, map[string]string{"srun": "none pmix_v4"}, Srun{"/bin/srun", "pmix_v4"}},
+		{MPICHLib, 2, Slurm, both, Hydra{"/bin/mpiexec.hydra"}}, // Slurm without srun
+		{MPICHLib, 2, Slurm, map[string]string{"srun": "none pmix", "mpiexec.hydra": hydraVersion}, nil},
+		{NoMPI, 2, NoScheduler, both, nil},
+		{OpenMPILib, 2, NoScheduler, map[string]string{"mpirun": hydraVersion}, nil},
+		{MPICHLib, 2, NoScheduler, nil, nil},
 	} {
-		got, err := FindLauncher(c.mpi, c.ranks, system(c.programs))
+		got, err := FindLauncher(c.mpi, c.ranks, c.scheduler, system(c.programs))
 		if got != c.want || (err != nil) != (c.want == nil) || err != nil && ExitCode(err) != ExitBadInput {
-			t.Errorf("%q, %d ranks: %v, %v; want %v", c.mpi, c.ranks, got, err, c.want)
+			t.Errorf("%q, %d ranks, %q: %v, %v; want %v", c.mpi, c.ranks, c.scheduler, got, err, c.want)
 		}
 	}
 }
@@ -92,8 +129,8 @@ func TestMPIAmong(t *testing.T) {
 		"libmpi.so.40 libc.so.6":        OpenMPILib,
 		"libc.so.6 libmpich.so.12":      MPICHLib,
 		"libmpi.so.12":                  MPICHLib,
-		"libmpi_gnu_123.so.12":          MPICHLib,
-		"libmpi_cray.so.12 libc.so.6":   MPICHLib,
+		"libmpi_gnu_123.so.12":          CrayLib,
+		"libmpi_cray.so.12 libc.so.6":   CrayLib,
 		"libmpifort.so.12 libmpio.so.1": NoMPI,
 	} {
 		if got := mpiAmong(strings.Fields(libraries)); got != want {

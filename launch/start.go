@@ -127,6 +127,7 @@ func (s *Start) abandon(dir JobDir, state *State, ended <-chan struct{}, why err
 		if state.Phase == Failed {
 			select {
 			case <-ended:
+				s.Finder.Others = nil // every rank has tidied up
 			case <-time.After(failBound):
 			}
 		}

@@ -41,13 +41,20 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 				report = append(report, fmt.Sprintf("rank %d on %s: %s", n.Rank, n.Host, n.Error))
 			}
 		}
+		var unheard []string // other hosts
 		for _, m := range s.Missing {
 			report = append(report, fmt.Sprintf("rank %d on %s did not tell its counters: %s", m.Rank, m.Host, m.Error))
+			if m.Host != f.Host {
+				unheard = append(unheard, m.Host)
+			}
 			for _, p := range daemons {
 				if p.Rank == m.Rank { // it did not hear of the stop, or not by this way
 					report = append(report, p.signal(syscall.SIGTERM)...)
 				}
 			}
+		}
+		if unheard != nil {
+			report = append(report, f.sweepOthers(ctx, job.State.ID, unheard)...)
 		}
 		launcher, err := job.Dir.readLauncher()
 		if err != nil {
@@ -61,6 +68,19 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 	}
 	report = append(report, f.End(ctx, job, mounts)...)
 	return last, report, f.left(daemons)
+}
+
+// Tidy removes what jobs that were killed left: all of them on this host, the finder's on the others
+// that can be reached. It returns a line for each thing that it did or could not do.
+func (f Finder) Tidy(ctx context.Context, mounts Mounts) []string {
+	report := CleanNode(ctx, f.Bases, "", mounts)
+	if f.ID == "" {
+		return report
+	}
+	if job, err := f.read(f.ID); err == nil && job != nil && job.State.Phase != Stopped {
+		report = append(report, f.sweepOthers(ctx, f.ID, nil)...)
+	}
+	return report
 }
 
 // left reports what is still there of daemons that were to end.

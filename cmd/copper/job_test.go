@@ -258,9 +258,13 @@ func TestDaemonThatHangs(t *testing.T) {
 func TestSchedulerJob(t *testing.T) {
 	requireFUSE(t)
 	p := newPlace(t)
+	nodeFile := filepath.Join(t.TempDir(), "nodes")
+	if err := os.WriteFile(nodeFile, []byte("n1.example\nn1.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	inJob := func(args ...string) (int, string, string) {
 		cmd := p.command(args...)
-		cmd.Env = append(cmd.Env, "PBS_JOBID=4711.n1.example")
+		cmd.Env = append(cmd.Env, "PBS_JOBID=4711.n1.example", "PBS_NODEFILE="+nodeFile)
 		return p.run(cmd)
 	}
 	if code, _, stderr := inJob("launch", "--target", p.target, "-v", p.mount); code != 0 {

@@ -13,15 +13,15 @@ import (
 
 type launchCmd struct {
 	options
-	Nodes int      `name:"nodes" env:"COPPER_NODES" default:"1" placeholder:"N" help:"Number of daemons, all on this host (${default})."`
+	Nodes *int     `name:"nodes" env:"COPPER_NODES" placeholder:"N" help:"Number of daemons, all on this host (one on each host of the scheduler's job, or one here)."`
 	Warm  []string `name:"warm" env:"COPPER_WARM" sep:":" placeholder:"PATH" help:"Load a manifest of an earlier job, or a directory, before returning, as copper warm does; several with a colon between them."`
 	Print bool     `name:"print" help:"Print the command that would be run, and do nothing."`
 }
 
 // Validate is called by kong.
 func (c *launchCmd) Validate() error {
-	if c.Nodes < 1 {
-		return fmt.Errorf("--nodes=%d: want 1 or more", c.Nodes)
+	if c.Nodes != nil && *c.Nodes < 1 {
+		return fmt.Errorf("--nodes=%d: want 1 or more", *c.Nodes)
 	}
 	return c.options.Validate()
 }
@@ -38,27 +38,27 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	command, err := c.command(program)
+	step, launcher, err := c.step(program)
 	if err != nil {
 		return err
 	}
+	command := launcher.Command(step)
 	if c.Print {
 		fmt.Println(command)
 		return nil
 	}
-	for rank := range c.Nodes { // before anything is started
-		if err := checkRank(&c.options, rank, finder.Host); err != nil {
-			return err
-		}
+	if err := c.check(step, finder.Host); err != nil {
+		return err
 	}
 	warmers, err := readWarmers(c.Warm)
 	if err != nil {
 		return err
 	}
+	finder.Others = sweeper(program, launcher, step.Hosts, &c.jobOptions)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	start := launch.Start{Finder: finder, Command: command, Timeout: c.Timeout,
-		Mounts: launch.NodeMounts(program), Progress: progress(c.Nodes)}
+		Mounts: launch.NodeMounts(program), Progress: progress(step.Ranks)}
 	state, err := start.Run(ctx)
 	if err != nil {
 		return err
@@ -71,16 +71,47 @@ func (c *launchCmd) Run() error {
 	return warm(ctx, finder, &launch.Job{Dir: dir, State: *state}, warmers)
 }
 
-// command is the launcher's command line.
-func (c *launchCmd) command(program string) (launch.Command, error) {
+// step is what is to be started, and by what.
+func (c *launchCmd) step(program string) (launch.Step, launch.Launcher, error) {
+	step := launch.Step{Ranks: 1, Program: program, Args: append([]string{"serve"}, c.args()...), Root: os.Geteuid() == 0}
+	var scheduler launch.Scheduler
+	if c.Nodes != nil {
+		step.Ranks = *c.Nodes
+	} else {
+		allocation, err := launch.FindAllocation(os.Getenv)
+		if err != nil {
+			return step, nil, err
+		}
+		scheduler = allocation.Scheduler
+		if step.Hosts = allocation.Hosts; step.Hosts != nil {
+			step.Ranks = len(step.Hosts)
+		}
+	}
+	launcher, err := launcherFor(program, step.Ranks, scheduler)
+	return step, launcher, err
+}
+
+func launcherFor(program string, ranks int, scheduler launch.Scheduler) (launch.Launcher, error) {
 	mpi, err := launch.LinkedMPI(program)
 	if err != nil {
-		return launch.Command{}, err
+		return nil, err
 	}
-	launcher, err := launch.FindLauncher(mpi, c.Nodes, launch.SystemSearch())
-	if err != nil {
-		return launch.Command{}, err
+	return launch.FindLauncher(mpi, ranks, scheduler, launch.SystemSearch())
+}
+
+// check looks at what the ranks of this host will need, before anything is started.
+func (c *launchCmd) check(step launch.Step, host string) error {
+	if step.Hosts != nil {
+		rank := launch.RankOn(step.Hosts, host)
+		if rank < 0 {
+			return nil // none
+		}
+		return checkRank(&c.options, rank, host)
 	}
-	return launcher.Command(launch.Step{Ranks: c.Nodes, Program: program,
-		Args: append([]string{"serve"}, c.args()...), Root: os.Geteuid() == 0}), nil
+	for rank := range step.Ranks {
+		if err := checkRank(&c.options, rank, host); err != nil {
+			return err
+		}
+	}
+	return nil
 }

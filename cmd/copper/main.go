@@ -28,6 +28,7 @@ type cli struct {
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 
 	Check checkCmd `cmd:"" hidden:"" help:"Do one check of copper doctor; may hang as long as what it looks at."`
+	Sweep sweepCmd `cmd:"" hidden:"" help:"End what runs of a job on this host, by signals, and remove what it left."`
 	Trial trialCmd `cmd:"" hidden:"" help:"Mount for a moment, for copper doctor."`
 	Visit visitCmd `cmd:"" hidden:"" help:"Look at the paths of a manifest through a mount; may hang as long as it does."`
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,7 +12,7 @@ import (
 type stopCmd struct{ jobOptions }
 
 func (c *stopCmd) Run() error {
-	finder, job, err := c.find()
+	finder, err := c.finder()
 	if err != nil {
 		return err
 	}
@@ -19,7 +20,19 @@ func (c *stopCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	last, report, err := finder.Stop(context.Background(), job, launch.NodeMounts(program))
+	finder.Others = c.others(program)
+	mounts := launch.NodeMounts(program)
+	job, err := finder.Find()
+	var none *launch.NoJobError
+	if errors.As(err, &none) {
+		for _, line := range finder.Tidy(context.Background(), mounts) {
+			fmt.Fprintln(os.Stderr, "copper:", line)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	last, report, err := finder.Stop(context.Background(), job, mounts)
 	for _, line := range report {
 		fmt.Fprintln(os.Stderr, "copper:", line)
 	}

@@ -1,0 +1,80 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Scheduler is what gave a job its hosts.
+type Scheduler string
+
+// The schedulers that are told apart.
+const (
+	NoScheduler Scheduler = ""
+	PBS         Scheduler = "PBS"
+	Slurm       Scheduler = "Slurm"
+)
+
+// Allocation is the hosts that a job has.
+type Allocation struct {
+	Scheduler Scheduler
+	ID        string   // of the scheduler's job
+	Hosts     []string // as the scheduler calls them, in its order, each once; nil: this one
+}
+
+// FindAllocation is the allocation that this process finds itself in; without a scheduler it is this
+// host. getenv is os.Getenv or the like.
+func FindAllocation(getenv func(string) string) (Allocation, error) {
+	a := Allocation{ID: SchedulerID(getenv)}
+	switch {
+	case a.ID == "":
+		return a, nil
+	case getenv("PBS_JOBID") != "":
+		a.Scheduler = PBS
+		return a, a.readNodeFile(getenv("PBS_NODEFILE"))
+	}
+	a.Scheduler = Slurm
+	list, name := getenv("SLURM_JOB_NODELIST"), "SLURM_JOB_NODELIST"
+	if list == "" {
+		list = getenv("SLURM_NODELIST")
+	}
+	hosts, err := ExpandHostlist(list)
+	if err == nil && len(hosts) == 0 {
+		err = fmt.Errorf("it is not set")
+	}
+	if err != nil {
+		return a, BadInput("%s of Slurm's job %s: %w; --nodes starts daemons on this host alone", name, a.ID, err)
+	}
+	a.Hosts = once(hosts)
+	return a, nil
+}
+
+// readNodeFile reads the hosts from PBS's node file: one a line, some several times.
+func (a *Allocation) readNodeFile(path string) error {
+	content, err := os.ReadFile(path)
+	switch {
+	case path == "":
+		err = fmt.Errorf("it is not set")
+	case err == nil:
+		a.Hosts = once(strings.Fields(string(content)))
+		if len(a.Hosts) == 0 {
+			err = fmt.Errorf("%s is empty", path)
+		}
+	}
+	if err != nil {
+		return BadInput("PBS_NODEFILE of PBS's job %s: %w; --nodes starts daemons on this host alone", a.ID, err)
+	}
+	return nil
+}
+
+// once is hosts without repetitions.
+func once(hosts []string) []string {
+	seen := make(map[string]bool, len(hosts))
+	return slices.DeleteFunc(hosts, func(h string) bool {
+		was := seen[h]
+		seen[h] = true
+		return was
+	})
+}
