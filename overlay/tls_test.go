@@ -245,7 +245,7 @@ func TestMixedJob(t *testing.T) {
 	_, origin := pfs(t, 1)
 	c := start(t, plan{nodes: 2, origin: origin, config: func(cfg *Config) { cfg.Encrypt = cfg.Self == 0 }})
 	for _, m := range c.members {
-		_, err := m.peer(1 - m.self).connect(t.Context(), way{controlTree, control})
+		_, err := m.peer(1-m.self).connect(t.Context(), way{controlTree, control})
 		if err == nil || !strings.Contains(err.Error(), "--encrypt") {
 			t.Errorf("rank %d: %v", m.self, err)
 		}
