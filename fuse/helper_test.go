@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -60,6 +61,8 @@ func helper(args []string) int {
 		return stale(args[1])
 	case "odd": // operations that Copper leaves to the kernel
 		return odd(args[1])
+	case "probe": // looks at a file and its directory until a line comes, and prints what it met
+		return probe(args[1], args[2])
 	case "poll": // makes the kernel learn that POLL is not supported
 		fd, err := unix.Open(args[1], unix.O_RDONLY, 0)
 		if err == nil {
@@ -289,6 +292,59 @@ func stale(path string) int {
 		}
 	}
 	return report(fmt.Errorf("stale for ever"))
+}
+
+// probe asks for dir/name in all ways again and again, and prints how often it got the first answers
+// again, and what else it got.
+func probe(dir, name string) int {
+	var over atomic.Bool
+	go func() {
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+		over.Store(true)
+	}()
+	path := dir + "/" + name
+	ways := map[string]func() (string, error){
+		"lstat": func() (string, error) {
+			var st unix.Stat_t
+			err := unix.Lstat(path, &st)
+			return fmt.Sprint(st.Mode, st.Size), err
+		},
+		"read": func() (string, error) {
+			content, err := os.ReadFile(path)
+			return string(content), err
+		},
+		"list": func() (string, error) {
+			entries, err := os.ReadDir(dir)
+			var names []string
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			return strings.Join(names, " "), err
+		},
+	}
+	right, met := map[string]string{}, map[string]int{}
+	for !over.Load() {
+		for way, ask := range ways {
+			answer, err := ask()
+			if err != nil {
+				answer = errnoName(err)
+			}
+			switch first, known := right[way]; {
+			case !known && err == nil:
+				right[way] = answer
+			case answer == first:
+				met["right"]++
+			default:
+				met[way+": "+answer]++
+			}
+			if len(right) == len(ways) && met["right"] == 0 {
+				met["right"]++
+				fmt.Println("ready")
+			}
+		}
+	}
+	fmt.Println(met)
+	return 0
 }
 
 func odd(file string) int {

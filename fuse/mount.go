@@ -28,6 +28,9 @@ const (
 type Options struct {
 	// Mountpoint is an existing empty directory.
 	Mountpoint string
+	// Replace tells that a Copper mount at Mountpoint, if there is one, is one that nobody serves any
+	// more: the new one takes its place.
+	Replace bool
 	// Source answers what the kernel asks.
 	Source store.Source
 	// StatFS answers statfs of a path in the view; without it the figures are zero.
@@ -64,14 +67,18 @@ func New(o Options) (*Mount, error) {
 	if o.Deadline == 0 {
 		o.Deadline = defaultDeadline
 	}
-	dir, err := resolveMountpoint(o.Mountpoint)
+	mountAt, resolve := attach, resolveMountpoint
+	if o.Replace {
+		mountAt, resolve = replace, resolveReplaced
+	}
+	dir, err := resolve(o.Mountpoint)
 	if err != nil {
 		return nil, err
 	}
 	if err := CheckDevice(); err != nil {
 		return nil, err
 	}
-	fd, err := attach(dir)
+	fd, err := mountAt(dir)
 	if err != nil {
 		return nil, err
 	}
