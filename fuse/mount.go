@@ -51,6 +51,7 @@ type Mount struct {
 
 	kill       sync.Once  // closes fs.dead
 	unmounting sync.Mutex // one Unmount at a time
+	attendance attendance
 }
 
 // FewestProcs is the GOMAXPROCS below which every request takes several times as long: one thread
@@ -167,11 +168,7 @@ func (m *Mount) run(server *gofuse.Server) {
 func (m *Mount) giveUp() { m.kill.Do(func() { close(m.fs.dead) }) }
 
 // connectionDead tells whether the kernel has given the connection up, by umount or abort.
-func (fs *filesystem) connectionDead() bool {
-	poll := []unix.PollFd{{Fd: int32(fs.device)}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n > 0 && poll[0].Revents&unix.POLLERR != 0
-}
+func (fs *filesystem) connectionDead() bool { return fs.poll()&unix.POLLERR != 0 }
 
 // Wait returns when the mount is gone and its last request is answered.
 func (m *Mount) Wait() { <-m.done }

@@ -239,10 +239,10 @@ func TestMountOfALiveJob(t *testing.T) {
 	p.nothingLeft()
 }
 
-// TestDaemonThatHangs: stop ends by signals what does not answer.
+// TestDaemonThatHangs: stop ends by signals what does not answer, even if no supervisor does it.
 func TestDaemonThatHangs(t *testing.T) {
 	p := newPlace(t)
-	p.launch()
+	p.launch("--hung", "1h")
 	pid := p.status().Nodes[0].PID
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -24,7 +25,14 @@ type options struct {
 	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
 	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
+	Hung     time.Duration `name:"hung" hidden:"" placeholder:"D" help:"Without a sign of life, after which a daemon is killed and another one started; for tests."`
 }
+
+// leastHung leaves a daemon some milliseconds for each sign of life.
+const leastHung = 100 * time.Millisecond
+
+// hung is how long a daemon may give no sign of life.
+func (o *options) hung() time.Duration { return cmp.Or(o.Hung, launch.DefaultHung) }
 
 // jobOptions say which job is meant.
 type jobOptions struct {
@@ -48,6 +56,8 @@ func (o *options) Validate() error {
 		return fmt.Errorf("--enoent-ms=%d: want 0 or more", o.Enoent)
 	case o.Timeout <= 0:
 		return fmt.Errorf("--timeout=%v: want more than 0", o.Timeout)
+	case o.Hung != 0 && o.Hung < leastHung:
+		return fmt.Errorf("--hung=%v: want at least %v", o.Hung, leastHung)
 	case o.Memory != 0 && o.Memory < store.MinMemory:
 		return fmt.Errorf("--memory=%v: want at least %s", o.Memory, launch.Bytes(store.MinMemory))
 	}
@@ -73,6 +83,9 @@ func (o *options) args() []string {
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
 		"--compress", o.Compress,
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
+	}
+	if o.Hung != 0 {
+		args = append(args, "--hung", o.Hung.String())
 	}
 	if o.Mount != "" {
 		args = append(args, "--mount", o.Mount)

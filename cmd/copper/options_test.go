@@ -42,7 +42,7 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 	for _, args := range [][]string{
 		{"launch", "--job", "7"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
-			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd"},
+			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--hung", "3s"},
 	} {
 		launched := parse(t, args...).Launch.options
 		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M"} {
@@ -64,7 +64,7 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 func TestChargeTellsAll(t *testing.T) {
 	given := charge{
 		Options: parse(t, "serve", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
-			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s").Serve.options,
+			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--hung", "3s").Serve.options,
 		Roster: &mpiboot.Roster{Self: 1, Cards: []mpiboot.Card{{Host: "n0", Endpoints: []string{"tcp://a"}, PID: 3}, {Rank: 1, Host: "n1", Mount: "/m"}}},
 		Secret: []byte("a secret of bytes"), Dir: "/d/7", Log: "/l", Target: "/t", Footprint: "/f", Sharers: 2, Began: time.Unix(7, 0).UTC(), Restarts: 4,
 	}
@@ -98,6 +98,9 @@ func TestEveryOptionHasAVariable(t *testing.T) {
 			continue
 		}
 		for _, flag := range node.Flags {
+			if flag.Hidden {
+				continue // for tests
+			}
 			if len(flag.Envs) != 1 || !strings.HasPrefix(flag.Envs[0], "COPPER_") || len(flag.Name) < 2 {
 				t.Errorf("--%s: variables %q", flag.Name, flag.Envs)
 			}

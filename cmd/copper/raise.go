@@ -109,20 +109,22 @@ func nodesOf(roster *mpiboot.Roster) []overlay.Node {
 
 // show mounts the view.
 func (d *daemon) show() error {
-	if d.Restarts > 0 {
-		// Not before now: until the new mount is there, those who look shall meet a dead one, and not
-		// a directory in which nothing exists.
-		if err := launch.DropMount(context.Background(), d.footprint.Mount); err != nil {
-			return err
-		}
-	}
 	d.ahead = store.NewReadahead(d.store, d.memory)
 	d.expand = store.NewExpand(d.ahead, d.memory)
 	d.expand.OnDamaged = func(path string) {
 		d.log.Error("compressed data in memory is damaged; it is read again", "path", path)
 		d.store.Forget(path)
 	}
-	m, err := fuse.New(fuse.Options{Mountpoint: d.footprint.Mount, Source: d.expand, StatFS: d.origin.StatFS, Log: d.log})
+	again := d.Restarts > 0
+	if again {
+		launch.Shut(d.supervised.Beneath, d.topNames())
+	}
+	m, err := fuse.New(fuse.Options{
+		Mountpoint: d.footprint.Mount, Replace: again, Source: d.expand, StatFS: d.origin.StatFS, Log: d.log,
+	})
+	if again {
+		launch.OpenShutters(d.supervised.Beneath)
+	}
 	if err != nil {
 		return inputIfSetup(err)
 	}
@@ -133,6 +135,25 @@ func (d *daemon) show() error {
 		close(v.gone)
 	}()
 	return nil
+}
+
+// namesBound is how long a new daemon's mount waits for the names in the view's root.
+const namesBound = 3 * time.Second
+
+// topNames are the names in the view's root as far as they can be learnt in time.
+func (d *daemon) topNames() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), namesBound)
+	defer cancel()
+	listing, err := d.store.List(ctx, "/", nil)
+	if err != nil {
+		d.log.Warn("the view's root can't be listed yet", "error", err)
+		return nil
+	}
+	names := make([]string, len(listing.Entries))
+	for i, e := range listing.Entries {
+		names[i] = e.Name
+	}
+	return names
 }
 
 func (d *daemon) gather(ctx context.Context, req []byte) ([]launch.Answer, error) {
