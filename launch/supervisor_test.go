@@ -145,8 +145,8 @@ func newKeeper(t *testing.T, behave func(restarts int) string) *keeper {
 			return stopping
 		},
 		Timeout: time.Minute, Hung: time.Minute,
-		Policy:  RestartPolicy{Most: 3, Window: time.Hour, Pause: time.Second, Longest: time.Minute},
-		Log:     logger, Stderr: &k.stderr,
+		Policy: RestartPolicy{Most: 3, Window: time.Hour, Pause: time.Second, Longest: time.Minute},
+		Log:    logger, Stderr: &k.stderr,
 		now: func() (now time.Time) {
 			locked(func() { now = k.clock })
 			return now
@@ -371,7 +371,8 @@ func TestSupervisorKillsTheHung(t *testing.T) {
 	})
 	k.Hung = 2 * time.Second
 	k.start()
-	ended := k.run(t.Context())
+	ctx, end := context.WithCancel(t.Context())
+	ended := k.run(ctx)
 	select {
 	case err := <-ended:
 		t.Fatalf("Run: %v", err)
@@ -388,8 +389,10 @@ func TestSupervisorKillsTheHung(t *testing.T) {
 	}
 	k.await("two daemons to be killed", func() bool { return strings.Count(k.log.String(), "no sign of life") == 2 })
 	k.await("the third daemon", func() bool { return k.serving("") == "2" })
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	end()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
 	if k.aborted < 2 {
 		t.Errorf("aborted %d times", k.aborted)
 	}
