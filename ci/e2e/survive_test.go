@@ -101,7 +101,8 @@ func TestDaemonsKilled(t *testing.T) {
 // again when it goes on.
 func TestDaemonStopped(t *testing.T) {
 	books := newLibrary(t)
-	s := bare(t, "copper", "4", append(append([]string{"--target", books.dir}, tree...), smallest...)...)
+	// A supervisor would end what is stopped for longer.
+	s := bare(t, "copper", "4", append(append([]string{"--target", books.dir, "--hung", "1h"}, tree...), smallest...)...)
 	for _, victim := range []int{0, 2} {
 		what := "SIGSTOP of the " + places[victim]
 		before, ok := s.node(victim)
