@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,17 @@ func helper(args []string) int {
 		}
 		fmt.Println("ready")
 		fmt.Printf("%c\n", mapped[0])
+	case "wait-read": // tells that it starts, reads
+		fd, err := unix.Open(args[1], unix.O_RDONLY, 0)
+		if err != nil {
+			return report(err)
+		}
+		fmt.Println("ready")
+		_, err = unix.Read(fd, make([]byte, 100))
+		fmt.Println(errnoName(err))
+	case "stormed": // signals dir n: uses n files while signals come all the time
+		files, _ := strconv.Atoi(args[3])
+		fmt.Println(errnoName(stormed(args[1], args[2], files)))
 	case "same": // compares files in every way of reading
 		return report(sameFiles(args[1], args[2]))
 	case "direct": // off size: one READ with O_DIRECT, compared
@@ -81,6 +93,75 @@ func report(err error) int {
 		return 1
 	}
 	return 0
+}
+
+// stormed looks at, opens and reads dir/0, dir/1, … by bare system calls, which nobody repeats, and
+// returns the first error.
+func stormed(signals, dir string, files int) error {
+	const interval = 500 // µs
+	if signals == "SIGURG" {
+		main := unix.Gettid()
+		go func() {
+			for {
+				time.Sleep(interval * time.Microsecond)
+				_ = unix.Tgkill(unix.Getpid(), main, unix.SIGURG)
+			}
+		}()
+		for range 2 { // and the runtime's own
+			go func() {
+				for i := 0; ; i++ {
+					_ = make([]byte, i%100_000)
+				}
+			}()
+		}
+	} else {
+		signal.Notify(make(chan os.Signal, 1), unix.SIGALRM)
+		if strings.HasSuffix(signals, "without SA_RESTART") {
+			if err := withoutRestart(unix.SIGALRM); err != nil {
+				return err
+			}
+		}
+		every := unix.Timeval{Usec: interval}
+		if _, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Interval: every, Value: every}); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	for i := range files {
+		path := dir + "/" + strconv.Itoa(i)
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return err
+		}
+		fd, err := unix.Open(path, unix.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		content := make([]byte, st.Size)
+		if n, err := unix.Read(fd, content); n != len(content) || err != nil || string(content) != "content" {
+			return fmt.Errorf("%s: %q, %w", path, content[:max(n, 0)], err)
+		}
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// withoutRestart makes the system calls that a signal interrupts return EINTR.
+func withoutRestart(sig syscall.Signal) error {
+	const saRestart = 0x10000000
+	var action struct { // as the kernel has it
+		handler, flags, restorer uintptr
+		mask                     uint64
+	}
+	at := unsafe.Pointer(&action)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(at), 8, 0, 0); errno != 0 {
+		return errno
+	}
+	action.flags &^= saRestart
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(at), 0, 8, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func sameFiles(got, want string) error {

@@ -54,7 +54,11 @@ func (c *daemonCmd) Run() error {
 		d.takeDown(false)
 		return exitCode(launch.ExitCode(err)) // told already
 	}
-	d.supervised.Beat(launch.Beat(d.options.hung()), d.lives)
+	d.supervised.Beat(launch.Beat(d.options.hung()), func() bool {
+		use := d.memory.Use()
+		d.heap.follow(use.Tables, use.Limit)
+		return d.lives()
+	})
 	d.wait()
 	d.takeDown(true)
 	return nil
@@ -75,6 +79,7 @@ type daemon struct {
 	listeners []net.Listener
 	footprint *launch.Footprint
 	memory    *store.Memory
+	heap      heapLimit
 	origin    *store.Origin
 	compress  *store.Compress // in front of origin
 	policy    *overlay.Compression

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -51,9 +50,8 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	if d.memory, err = store.NewMemory(budget); err != nil {
 		return err
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(budget + heapBeside)
-	}
+	d.heap = newHeapLimit()
+	d.heap.follow(0, budget)
 	d.origin, err = store.NewOrigin(d.Target, d.memory,
 		store.OriginOptions{NegativeLifetime: time.Duration(d.options.Enoent) * time.Millisecond})
 	if err != nil {
@@ -94,10 +92,6 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	d.log.Info(fmt.Sprintf("provider registration completed after %d us", time.Since(d.Began).Microseconds()))
 	return nil
 }
-
-// heapBeside is what the heap may take beside the budget, in bytes, before the garbage collector
-// works harder.
-const heapBeside = 256 << 20
 
 func nodesOf(roster *mpiboot.Roster) []overlay.Node {
 	nodes := make([]overlay.Node, len(roster.Cards))
