@@ -46,14 +46,6 @@ func helper(args []string) int {
 		}
 		fmt.Println("ready")
 		fmt.Printf("%c\n", mapped[0])
-	case "wait-read": // tells that it starts, reads
-		fd, err := unix.Open(args[1], unix.O_RDONLY, 0)
-		if err != nil {
-			return report(err)
-		}
-		fmt.Println("ready")
-		_, err = unix.Read(fd, make([]byte, 100))
-		fmt.Println(errnoName(err))
 	case "stormed": // signals dir n: uses n files while signals come all the time
 		files, _ := strconv.Atoi(args[3])
 		fmt.Println(errnoName(stormed(args[1], args[2], files)))

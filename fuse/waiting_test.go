@@ -181,35 +181,23 @@ func TestChangedDoesNotWait(t *testing.T) {
 	flush(t, m)
 }
 
-// stalledRead starts a helper that waits for the bytes of a file.
-func stalledRead(t *testing.T, how string) (m *Mount, cmd *exec.Cmd, out func() string, resume func()) {
-	t.Helper()
+// TestCtrlCOfARead: who waits for bytes that do not come ends at once by a signal that ends it, and
+// no goroutine is left of its request.
+func TestCtrlCOfARead(t *testing.T) {
+	before := runtime.NumGoroutine()
 	tree := newTree(t)
 	tree.Write("/slow", []byte("content"))
 	m, mnt := mount(t, Options{Source: tree})
-	runHelper(t, "stat", mnt+"/slow")
-	resume = tree.Stall("read", "/slow")
-	cmd = helperCommand(how, mnt+"/slow")
-	_, out = talk(t, cmd)
-	if line := out(); line != "ready" {
-		t.Fatal(line)
-	}
+	resume := tree.Stall("read", "/slow")
+	defer resume()                          // only then: nobody answers before
+	cmd := exec.Command("cat", mnt+"/slow") // not a Go program, which catches SIGINT
+	must(t, cmd.Start())
 	eventually(t, "the read", func() bool { return tree.Count("read", "/slow") > 0 })
-	return m, cmd, out, resume
-}
-
-// TestCtrlCOfARead: who waits for bytes that do not come ends at once by a signal that ends it, and
-// nothing of its request is left: no goroutine, no chunk.
-func TestCtrlCOfARead(t *testing.T) {
-	before := runtime.NumGoroutine()
-	m, cmd, _, resume := stalledRead(t, "wait-read")
 	must(t, cmd.Process.Signal(syscall.SIGINT))
 	_ = cmd.Wait()
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGINT {
 		t.Errorf("ended by %v", status.Signal())
 	}
-	// Only now: nobody answered before. The kernel may have asked again, for readahead.
-	resume()
 	must(t, m.Unmount())
 	m.Wait()
 	eventually(t, "all goroutines of the mount and the request to end", func() bool { return runtime.NumGoroutine() <= before })

@@ -75,14 +75,13 @@ func probe(mount string) int {
 		info, err = os.Stat(dir)
 		note("stat", err, err == nil && info.IsDir())
 		if i%30 == 0 {
-			for way, list := range map[string]struct {
-				dir  string
-				want string
-				size int
-			}{"list": {dir, probedName(i), probedFiles}, "list the root": {mount, probed, 1}} {
-				entries, err := os.ReadDir(list.dir)
-				note(way, err, len(entries) == list.size && slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == list.want }))
+			list := func(way, dir, want string, atLeast int) {
+				entries, err := os.ReadDir(dir)
+				found := slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == want })
+				note(way, err, found && len(entries) >= atLeast)
 			}
+			list("list", dir, probedName(i), probedFiles)
+			list("list the root", mount, probed, 1)
 		}
 		if i == probedFiles-1 && met["ready"] == 0 {
 			met["ready"]++
