@@ -31,6 +31,9 @@ type Options struct {
 	// Replace tells that a Copper mount at Mountpoint, if there is one, is one that nobody serves any
 	// more: the new one takes its place.
 	Replace bool
+	// Shut is called before the old mount goes if the new one can't come at the same moment; what it
+	// returns is called when the new one is there. nil: the directory beneath shows as it is.
+	Shut func() (open func())
 	// Source answers what the kernel asks.
 	Source store.Source
 	// StatFS answers statfs of a path in the view; without it the figures are zero.
@@ -70,7 +73,7 @@ func New(o Options) (*Mount, error) {
 	}
 	mountAt, resolve := attach, resolveMountpoint
 	if o.Replace {
-		mountAt, resolve = replace, resolveReplaced
+		mountAt, resolve = o.replace, resolveReplaced
 	}
 	dir, err := resolve(o.Mountpoint)
 	if err != nil {

@@ -21,9 +21,29 @@ const (
 // replace mounts at dir in the place of the Copper mount there, which nobody serves, and returns
 // the connection. Where the kernel and this process's rights allow, the new mount comes beneath the
 // old one before that goes, so that at every moment there is one of the two: an error first, then
-// answers. Elsewhere the directory beneath is bare between the two; fusermount3 can't mount upon a
-// FUSE mount, not even a dead one, since it may not look at it as root.
-func replace(dir string) (int, error) {
+// answers. fusermount3 can't do that, nor mount upon a FUSE mount, at which it may not look as root.
+func (o *Options) replace(dir string) (int, error) {
+	mounts, err := readMounts()
+	if err != nil {
+		return -1, err
+	}
+	here, mounted := mounts.at(dir)
+	if !mounted {
+		return attach(dir)
+	}
+	if here.fstype == FSType && os.Geteuid() == 0 {
+		if fd, err := attachBeneath(dir); err == nil {
+			return fd, nil
+		}
+	}
+	return o.replaceInStages(dir)
+}
+
+// replaceInStages takes all dead mounts away, then mounts.
+func (o *Options) replaceInStages(dir string) (int, error) {
+	if o.Shut != nil {
+		defer o.Shut()()
+	}
 	for range mostStacked {
 		mounts, err := readMounts()
 		if err != nil {
@@ -34,11 +54,6 @@ func replace(dir string) (int, error) {
 			return attach(dir)
 		case here.fstype != FSType:
 			return -1, &SetupError{Path: dir, Reason: ErrMountpointTaken, Cause: errors.New("type " + here.fstype)}
-		}
-		if os.Geteuid() == 0 {
-			if fd, err := attachBeneath(dir); err == nil {
-				return fd, nil
-			}
 		}
 		if err := detach(dir, lazily); err != nil {
 			return -1, &SetupError{Path: dir, Reason: ErrMountpoint, Cause: fmt.Errorf("take a dead mount away: %w", err)}

@@ -2,8 +2,8 @@ package fuse
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,22 +82,18 @@ func TestReplaceInStages(t *testing.T) {
 		must(t, err)
 		must(t, syscall.Close(fd))
 	}
-	m, err := New(Options{Mountpoint: dir, Replace: true, Source: newTree(t)})
+	var mounted []int // when the directory beneath was shut and opened
+	note := func() {
+		mounts, err := readMounts()
+		must(t, err)
+		mounted = append(mounted, count(mounts, dir))
+	}
+	fd, err := (&Options{Shut: func() func() { note(); return note }}).replaceInStages(dir)
 	must(t, err)
-	must(t, detachAll(m, dir))
-}
-
-// detachAll unmounts m and the dead mounts beneath it.
-func detachAll(m *Mount, dir string) error {
-	err := m.Unmount()
-	for {
-		mounts, failed := readMounts()
-		if _, mounted := mounts.at(dir); !mounted || failed != nil {
-			return errors.Join(err, failed)
-		}
-		if failed := detach(dir, lazily); failed != nil {
-			return fmt.Errorf("%w, %w", err, failed)
-		}
+	must(t, syscall.Close(fd))
+	must(t, detach(dir, lazily))
+	if want := []int{3, 1}; !slices.Equal(mounted, want) {
+		t.Errorf("shut and opened with %v mounts, want %v", mounted, want)
 	}
 }
 

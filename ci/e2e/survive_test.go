@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/copper-hpc/copper/launch"
 )
 
 // tree is one tree in which ranks 1 and 2 are below 0, and 3 is below 2.
@@ -222,11 +224,14 @@ func TestStopWhileRestarting(t *testing.T) {
 	for victim := range 2 {
 		t.Run(fmt.Sprint(victim), func(t *testing.T) {
 			s := bare(t, "copper", "3", "--target", site(t))
+			last := 0
 			for range 2 { // the second restart takes a moment
-				n, ok := s.node(victim)
-				if !ok {
-					t.Fatalf("rank %d does not answer", victim)
-				}
+				var n launch.NodeStatus
+				await(t, "the daemon to answer", func() (ok bool) {
+					n, ok = s.node(victim)
+					return ok && n.PID != last
+				})
+				last = n.PID
 				kill(t, n.PID, syscall.SIGKILL)
 				await(t, "the daemon to be gone", func() bool { return !alive(n.PID) })
 			}

@@ -200,6 +200,7 @@ func TestKilledNode(t *testing.T) {
 				_, err := p.read("sub/none")
 				return errors.Is(err, syscall.ENOTCONN)
 			})
+			await(t, "the supervisor to be gone", func() bool { return arguments(n.Supervisor) == "" })
 			if code, _, stderr := p.copper("stop"); code != 1 || !strings.Contains(stderr, "its daemons are gone") {
 				t.Errorf("stop: exit code %d, %s", code, stderr)
 			}

@@ -109,16 +109,10 @@ func (d *daemon) show() error {
 		d.log.Error("compressed data in memory is damaged; it is read again", "path", path)
 		d.store.Forget(path)
 	}
-	again := d.Restarts > 0
-	if again {
-		launch.Shut(d.supervised.Beneath, d.topNames())
-	}
 	m, err := fuse.New(fuse.Options{
-		Mountpoint: d.footprint.Mount, Replace: again, Source: d.expand, StatFS: d.origin.StatFS, Log: d.log,
+		Mountpoint: d.footprint.Mount, Replace: d.Restarts > 0, Shut: d.shut,
+		Source: d.expand, StatFS: d.origin.StatFS, Log: d.log,
 	})
-	if again {
-		launch.OpenShutters(d.supervised.Beneath)
-	}
 	if err != nil {
 		return inputIfSetup(err)
 	}
@@ -132,22 +126,24 @@ func (d *daemon) show() error {
 }
 
 // namesBound is how long a new daemon's mount waits for the names in the view's root.
-const namesBound = 3 * time.Second
+const namesBound = 2 * time.Second
 
-// topNames are the names in the view's root as far as they can be learnt in time.
-func (d *daemon) topNames() []string {
+// shut shuts the directory beneath the mount. The names come from the PFS: one question when a daemon
+// has died, while the other nodes may be busy to notice that.
+func (d *daemon) shut() (open func()) {
 	ctx, cancel := context.WithTimeout(context.Background(), namesBound)
 	defer cancel()
-	listing, err := d.store.List(ctx, "/", nil)
+	listing, err := d.origin.List(ctx, "/", nil)
 	if err != nil {
-		d.log.Warn("the view's root can't be listed yet", "error", err)
-		return nil
+		d.log.Warn("the directory beneath the mount shows for a moment", "error", err)
+		return func() {}
 	}
 	names := make([]string, len(listing.Entries))
 	for i, e := range listing.Entries {
 		names[i] = e.Name
 	}
-	return names
+	launch.Shut(d.supervised.Beneath, names)
+	return func() { launch.OpenShutters(d.supervised.Beneath) }
 }
 
 func (d *daemon) gather(ctx context.Context, req []byte) ([]launch.Answer, error) {
