@@ -38,8 +38,17 @@
 //
 // # Requests
 //
-// A request ends for one of three reasons: its answer came, its deadline passed (ETIMEDOUT), or
-// a signal is about to end its caller (EINTR). Other signals wait for the answer, as on a disk.
+// A request ends for one of four reasons: its answer came, its deadline passed (ETIMEDOUT), a signal is
+// about to end its caller (EINTR), or the connection is gone. Other signals wait for the answer, as on
+// a disk: nobody meets EINTR, and a program that catches SIGINT is interrupted when the answer comes.
+// [Options.Deadline] is no judgement of the Source, which knows better who is dead and asks somebody
+// else; it only bounds what nobody can wait for any longer. So a stall of the parallel file system is
+// waited for as long as it lasts, up to the deadline, ten minutes by default; what ended with
+// ETIMEDOUT is remembered nowhere, and who asks again waits again.
+//
+// The end of the process closes the connection, and the kernel then fails every request to it, sent or
+// not, so nobody is left waiting; the dead mount stays and answers ENOTCONN until the next one replaces
+// it ([Options.Replace]).
 //
 // # Locks
 //

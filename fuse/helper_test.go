@@ -10,7 +10,9 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +46,9 @@ func helper(args []string) int {
 		}
 		fmt.Println("ready")
 		fmt.Printf("%c\n", mapped[0])
+	case "stormed": // signals dir n: uses n files while signals come all the time
+		files, _ := strconv.Atoi(args[3])
+		fmt.Println(errnoName(stormed(args[1], args[2], files)))
 	case "same": // compares files in every way of reading
 		return report(sameFiles(args[1], args[2]))
 	case "direct": // off size: one READ with O_DIRECT, compared
@@ -60,6 +65,8 @@ func helper(args []string) int {
 		return stale(args[1])
 	case "odd": // operations that Copper leaves to the kernel
 		return odd(args[1])
+	case "probe": // looks at a file and its directory until a line comes, and prints what it met
+		return probe(args[1], args[2])
 	case "poll": // makes the kernel learn that POLL is not supported
 		fd, err := unix.Open(args[1], unix.O_RDONLY, 0)
 		if err == nil {
@@ -78,6 +85,75 @@ func report(err error) int {
 		return 1
 	}
 	return 0
+}
+
+// stormed looks at, opens and reads dir/0, dir/1, … by bare system calls, which nobody repeats, and
+// returns the first error.
+func stormed(signals, dir string, files int) error {
+	const interval = 500 // µs
+	if signals == "SIGURG" {
+		main := unix.Gettid()
+		go func() {
+			for {
+				time.Sleep(interval * time.Microsecond)
+				_ = unix.Tgkill(unix.Getpid(), main, unix.SIGURG)
+			}
+		}()
+		for range 2 { // and the runtime's own
+			go func() {
+				for i := 0; ; i++ {
+					_ = make([]byte, i%100_000)
+				}
+			}()
+		}
+	} else {
+		signal.Notify(make(chan os.Signal, 1), unix.SIGALRM)
+		if strings.HasSuffix(signals, "without SA_RESTART") {
+			if err := withoutRestart(unix.SIGALRM); err != nil {
+				return err
+			}
+		}
+		every := unix.Timeval{Usec: interval}
+		if _, err := unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Interval: every, Value: every}); err != nil {
+			return err
+		}
+	}
+	fmt.Println("ready")
+	for i := range files {
+		path := dir + "/" + strconv.Itoa(i)
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			return err
+		}
+		fd, err := unix.Open(path, unix.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		content := make([]byte, st.Size)
+		if n, err := unix.Read(fd, content); n != len(content) || err != nil || string(content) != "content" {
+			return fmt.Errorf("%s: %q, %w", path, content[:max(n, 0)], err)
+		}
+		unix.Close(fd)
+	}
+	return nil
+}
+
+// withoutRestart makes the system calls that a signal interrupts return EINTR.
+func withoutRestart(sig syscall.Signal) error {
+	const saRestart = 0x10000000
+	var action struct { // as the kernel has it
+		handler, flags, restorer uintptr
+		mask                     uint64
+	}
+	at := unsafe.Pointer(&action)
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(at), 8, 0, 0); errno != 0 {
+		return errno
+	}
+	action.flags &^= saRestart
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(at), 0, 8, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func sameFiles(got, want string) error {
@@ -289,6 +365,59 @@ func stale(path string) int {
 		}
 	}
 	return report(fmt.Errorf("stale for ever"))
+}
+
+// probe asks for dir/name in all ways again and again, and prints how often it got the first answers
+// again, and what else it got.
+func probe(dir, name string) int {
+	var over atomic.Bool
+	go func() {
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+		over.Store(true)
+	}()
+	path := dir + "/" + name
+	ways := map[string]func() (string, error){
+		"lstat": func() (string, error) {
+			var st unix.Stat_t
+			err := unix.Lstat(path, &st)
+			return fmt.Sprint(st.Mode, st.Size), err
+		},
+		"read": func() (string, error) {
+			content, err := os.ReadFile(path)
+			return string(content), err
+		},
+		"list": func() (string, error) {
+			entries, err := os.ReadDir(dir)
+			var names []string
+			for _, e := range entries {
+				names = append(names, e.Name())
+			}
+			return strings.Join(names, " "), err
+		},
+	}
+	right, met := map[string]string{}, map[string]int{}
+	for !over.Load() {
+		for way, ask := range ways {
+			answer, err := ask()
+			if err != nil {
+				answer = errnoName(err)
+			}
+			switch first, known := right[way]; {
+			case !known && err == nil:
+				right[way] = answer
+			case answer == first:
+				met["right"]++
+			default:
+				met[way+": "+answer]++
+			}
+			if len(right) == len(ways) && met["right"] == 0 {
+				met["right"]++
+				fmt.Println("ready")
+			}
+		}
+	}
+	fmt.Println(met)
+	return 0
 }
 
 func odd(file string) int {

@@ -193,6 +193,7 @@ func errnoName(err error) string {
 		"EROFS": syscall.EROFS, "ENOENT": syscall.ENOENT, "EIO": syscall.EIO, "EACCES": syscall.EACCES,
 		"ESTALE": syscall.ESTALE, "ENOTDIR": syscall.ENOTDIR, "EINTR": syscall.EINTR, "ETIMEDOUT": syscall.ETIMEDOUT,
 		"ENOTTY": syscall.ENOTTY, "EOPNOTSUPP": syscall.EOPNOTSUPP, "ENAMETOOLONG": syscall.ENAMETOOLONG,
+		"ENOTCONN": syscall.ENOTCONN, "ECONNABORTED": syscall.ECONNABORTED,
 	} {
 		if store.Errno(err) == errno {
 			return name

@@ -28,6 +28,12 @@ const (
 type Options struct {
 	// Mountpoint is an existing empty directory.
 	Mountpoint string
+	// Replace tells that a Copper mount at Mountpoint, if there is one, is one that nobody serves any
+	// more: the new one takes its place.
+	Replace bool
+	// Shut is called before the old mount goes if the new one can't come at the same moment; what it
+	// returns is called when the new one is there. nil: the directory beneath shows as it is.
+	Shut func() (open func())
 	// Source answers what the kernel asks.
 	Source store.Source
 	// StatFS answers statfs of a path in the view; without it the figures are zero.
@@ -53,6 +59,7 @@ type Mount struct {
 
 	kill       sync.Once  // closes fs.dead
 	unmounting sync.Mutex // one Unmount at a time
+	attendance attendance
 }
 
 // FewestProcs is the GOMAXPROCS below which every request takes several times as long: one thread
@@ -69,14 +76,18 @@ func New(o Options) (*Mount, error) {
 	if o.Deadline == 0 {
 		o.Deadline = defaultDeadline
 	}
-	dir, err := resolveMountpoint(o.Mountpoint)
+	mountAt, resolve := attach, resolveMountpoint
+	if o.Replace {
+		mountAt, resolve = o.replace, resolveReplaced
+	}
+	dir, err := resolve(o.Mountpoint)
 	if err != nil {
 		return nil, err
 	}
 	if err := CheckDevice(); err != nil {
 		return nil, err
 	}
-	fd, err := attach(dir)
+	fd, err := mountAt(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +180,7 @@ func (m *Mount) run(server *gofuse.Server) {
 func (m *Mount) giveUp() { m.kill.Do(func() { close(m.fs.dead) }) }
 
 // connectionDead tells whether the kernel has given the connection up, by umount or abort.
-func (fs *filesystem) connectionDead() bool {
-	poll := []unix.PollFd{{Fd: int32(fs.device)}}
-	n, err := unix.Poll(poll, 0)
-	return err == nil && n > 0 && poll[0].Revents&unix.POLLERR != 0
-}
+func (fs *filesystem) connectionDead() bool { return fs.poll()&unix.POLLERR != 0 }
 
 // Wait returns when the mount is gone and its last request is answered.
 func (m *Mount) Wait() { <-m.done }

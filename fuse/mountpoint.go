@@ -64,6 +64,23 @@ func CheckMountpoint(dir string) error {
 
 // resolveMountpoint checks dir and returns it as the mount table will name it.
 func resolveMountpoint(dir string) (string, error) {
+	return resolveWithin(dir, func(mounts mountTable) (string, error) {
+		path, err := mounts.resolve(dir)
+		if err == nil {
+			err = mounts.checkFree(path)
+		}
+		return path, err
+	})
+}
+
+// resolveReplaced does the same for a mount point at which there is a dead Copper mount. What lies
+// beneath is not seen then, nor does it matter.
+func resolveReplaced(dir string) (string, error) {
+	return resolveWithin(dir, func(mounts mountTable) (string, error) { return mounts.resolve(dir) })
+}
+
+// resolveWithin gives look a bounded time.
+func resolveWithin(dir string, look func(mountTable) (string, error)) (string, error) {
 	if dir == "" {
 		return "", &SetupError{Path: `""`, Reason: ErrMountpointGone}
 	}
@@ -77,10 +94,7 @@ func resolveMountpoint(dir string) (string, error) {
 	}
 	answered := make(chan answer, 1)
 	go func() {
-		path, err := mounts.resolve(dir)
-		if err == nil {
-			err = checkEmpty(path)
-		}
+		path, err := look(mounts)
 		answered <- answer{path, err}
 	}()
 	bound := time.NewTimer(lookBound)
@@ -147,10 +161,15 @@ func (mounts mountTable) resolve(dir string) (string, error) {
 			resolved = next
 		}
 	}
-	if m, mounted := mounts.at(resolved); mounted {
-		return refuse(ErrMountpointTaken, errors.New("type "+m.fstype))
-	}
 	return resolved, nil
+}
+
+// checkFree tells whether path, from resolve, is an empty directory and no mount.
+func (mounts mountTable) checkFree(path string) error {
+	if m, mounted := mounts.at(path); mounted {
+		return &SetupError{Path: path, Reason: ErrMountpointTaken, Cause: errors.New("type " + m.fstype)}
+	}
+	return checkEmpty(path)
 }
 
 func allEmpty(names []string) bool {

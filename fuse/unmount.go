@@ -36,6 +36,7 @@ func (m *Mount) Unmount() error {
 	}
 	if !m.ended(graceBound) {
 		m.giveUp()
+		_ = m.abort() // another mount namespace may have a copy of the mount
 		if !m.ended(endBound) {
 			return errors.Join(failed, fmt.Errorf("unmount %s: it is still in use", m.dir))
 		}

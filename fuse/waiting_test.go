@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -178,4 +179,56 @@ func TestChangedDoesNotWait(t *testing.T) {
 	}
 	must(t, cmd.Wait())
 	flush(t, m)
+}
+
+// TestCtrlCOfARead: who waits for bytes that do not come ends at once by a signal that ends it, and
+// no goroutine is left of its request.
+func TestCtrlCOfARead(t *testing.T) {
+	before := runtime.NumGoroutine()
+	tree := newTree(t)
+	tree.Write("/slow", []byte("content"))
+	m, mnt := mount(t, Options{Source: tree})
+	resume := tree.Stall("read", "/slow")
+	defer resume()                          // only then: nobody answers before
+	cmd := exec.Command("cat", mnt+"/slow") // not a Go program, which catches SIGINT
+	must(t, cmd.Start())
+	eventually(t, "the read", func() bool { return tree.Count("read", "/slow") > 0 })
+	must(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGINT {
+		t.Errorf("ended by %v", status.Signal())
+	}
+	must(t, m.Unmount())
+	m.Wait()
+	eventually(t, "all goroutines of the mount and the request to end", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// TestAlarms: a program that an alarm interrupts again and again, with or without SA_RESTART, gets its
+// answer and no EINTR, and so does one to which the runtime sends SIGURG all the time.
+func TestAlarms(t *testing.T) {
+	for _, signals := range []string{"SIGALRM", "SIGALRM without SA_RESTART", "SIGURG"} {
+		t.Run(signals, func(t *testing.T) {
+			tree := newTree(t)
+			const files = 20
+			for i := range files {
+				tree.Write(fmt.Sprint("/dir/", i), []byte("content"))
+			}
+			m, mnt := mount(t, Options{Source: tree})
+			resume := tree.Stall("lstat", "/dir/7")
+			resumeRead := tree.Stall("read", "/dir/11")
+			cmd := helperCommand("stormed", signals, mnt+"/dir", fmt.Sprint(files))
+			_, out := talk(t, cmd)
+			if line := out(); line != "ready" {
+				t.Fatal(line)
+			}
+			eventually(t, "a request that is interrupted", func() bool { return m.Stats().Requests["INTERRUPT"] > 0 })
+			resume()
+			eventually(t, "the stalled read", func() bool { return tree.Count("read", "/dir/11") > 0 })
+			resumeRead()
+			if line := out(); line != "ok" {
+				t.Errorf("the program met: %s", line)
+			}
+			must(t, cmd.Wait())
+		})
+	}
 }

@@ -16,6 +16,12 @@
 //	/tmp/copper-<uid>/<job id>/<rank>.sock   control socket
 //	/tmp/copper-<uid>/<job id>/<rank>.json   footprint: what the rank leaves if it is killed
 //
+// A supervisor starts its daemon again when it dies, or kills it first when it gives no sign of life
+// ([DefaultHung]); a PFS or a peer that does not answer is no reason. While there is no daemon its mount
+// is an error to those who look (ENOTCONN), until the next daemon's mount replaces it. Where that can't
+// be done in one step, the directory beneath shows for some milliseconds; it is shut then (ELOOP, see
+// [Shut]): nobody is told that a file that exists does not.
+//
 // A client asks any daemon of its own node; that daemon asks the others over the overlay, which
 // this package knows only as a function ([Gather]). It knows nothing of FUSE, MPI or the network,
 // and it never touches a mount from the process that asks: mounts are probed by child processes

@@ -98,13 +98,14 @@ func (f *Footprint) Path() string { return f.path }
 // ControlDir is the job's control directory, where the footprint lies.
 func (f *Footprint) ControlDir() string { return filepath.Dir(f.path) }
 
-// Remove takes back everything but the mount, which must be gone: the directories made for it, the
-// socket, the file itself, and the control directory of the last daemon.
+// Remove takes back everything but the mount, which must be gone: the directories made for it with
+// the links in them, the socket, the file itself, and the control directory of the last daemon.
 func (f *Footprint) Remove() {
 	dir := f.ControlDir()
 	_ = locked(filepath.Dir(dir), func() error {
 		now := &Footprint{path: f.path}
 		if ok, err := readJSON(f.path, maxFootprint, now); ok && err == nil {
+			openShuttersAt(now.Mount)
 			now.removeMade()
 		}
 		_ = os.Remove(strings.TrimSuffix(f.path, ".json") + ".sock")

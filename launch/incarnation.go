@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 // The descriptors that a daemon finds open.
 const (
 	channelFD  = 3 // to its supervisor
-	listenerFD = 4 // where its peers connect, and those that follow it
+	beneathFD  = 4 // the directory beneath its mount
+	listenerFD = 5 // where its peers connect, and those that follow it
 )
 
 const (
@@ -49,12 +51,13 @@ type incarnation struct {
 	channel *os.File // while it is open, the daemon knows that its supervisor lives
 	words   *lastWords
 	reports chan report   // one at most
+	beats   atomic.Int64  // signs of life since the report
 	ended   chan struct{} // closed when the process has been waited for
 }
 
 // spawn starts a daemon and gives it its charge. Its end of the channel and the listeners are then
 // the daemon's alone, so that both break when it dies.
-func spawn(program string, args []string, charge any, listeners []*os.File, stderr io.Writer) (*incarnation, error) {
+func spawn(program string, args []string, charge any, beneath *os.File, listeners []*os.File, stderr io.Writer) (*incarnation, error) {
 	ours, theirs, err := channelPair()
 	if err != nil {
 		return nil, fmt.Errorf("channel to the daemon: %w", err)
@@ -66,7 +69,7 @@ func spawn(program string, args []string, charge any, listeners []*os.File, stde
 	}
 	c.cmd = &exec.Cmd{
 		Path: program, Args: args, Stdout: os.Stdout, Stderr: c.words,
-		ExtraFiles: append([]*os.File{theirs}, listeners...),
+		ExtraFiles: append([]*os.File{theirs, beneath}, listeners...),
 		WaitDelay:  stderrBound, // a probe that hangs may hold it for ever
 		// What a launcher or a terminal sends to the supervisor's group is the supervisor's to
 		// pass on: the daemon must have the time to unmount.
@@ -99,16 +102,23 @@ func channelPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "channel to the daemon"), os.NewFile(uintptr(fds[1]), "channel to the supervisor"), nil
 }
 
-// brief gives the daemon its charge and waits for its report. Where that fails the daemon is dead or
-// as good as dead, which others notice.
+// brief gives the daemon its charge, waits for its report, then counts its beats. Where that fails the
+// daemon is dead or as good as dead, which others notice.
 func (c *incarnation) brief(charge any) {
 	_ = c.channel.SetWriteDeadline(time.Now().Add(chargeBound))
 	if err := json.NewEncoder(c.channel).Encode(charge); err != nil {
 		return
 	}
 	var r report
-	if err := json.NewDecoder(io.LimitReader(c.channel, maxRequest)).Decode(&r); err == nil {
-		c.reports <- r
+	told := json.NewDecoder(io.LimitReader(c.channel, maxRequest))
+	if err := told.Decode(&r); err != nil {
+		return
+	}
+	c.reports <- r
+	for beat := make([]byte, 64); ; c.beats.Add(1) {
+		if _, err := c.channel.Read(beat); err != nil {
+			return
+		}
 	}
 }
 
@@ -135,11 +145,16 @@ func (c *incarnation) ready(ctx context.Context, bound time.Duration) error {
 	return fmt.Errorf("the daemon died during its start: %s", c.how())
 }
 
-// orderly tells of an ended daemon that it meant to.
-func (c *incarnation) orderly() bool { return c.cmd.ProcessState.Success() }
+// orderly tells of a daemon that it has ended and meant to.
+func (c *incarnation) orderly() bool { return c.endedWithin(0) && c.cmd.ProcessState.Success() }
 
-// how is how the daemon ended.
-func (c *incarnation) how() string { return c.cmd.ProcessState.String() }
+// how is how the daemon ended, if it has.
+func (c *incarnation) how() string {
+	if !c.endedWithin(0) {
+		return "it hangs and can't be killed"
+	}
+	return c.cmd.ProcessState.String()
+}
 
 func (c *incarnation) pid() int { return c.cmd.Process.Pid }
 
@@ -152,6 +167,12 @@ func (c *incarnation) end(patience time.Duration, abort func(), log *slog.Logger
 		return
 	}
 	log.Warn("the daemon does not end by itself: killing it", "pid", c.pid())
+	c.kill(abort, log)
+}
+
+// kill ends the daemon by force, after abort has freed those who wait for its mount: it may wait for
+// that itself.
+func (c *incarnation) kill(abort func(), log *slog.Logger) {
 	abort()
 	_ = c.cmd.Process.Kill()
 	if !c.endedWithin(killBound) {
@@ -160,6 +181,11 @@ func (c *incarnation) end(patience time.Duration, abort func(), log *slog.Logger
 }
 
 func (c *incarnation) endedWithin(bound time.Duration) bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+	}
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
 	select {

@@ -20,6 +20,11 @@ var DefaultRestartPolicy = RestartPolicy{Most: 5, Window: 10 * time.Minute, Paus
 
 func (p RestartPolicy) String() string { return fmt.Sprintf("%d restarts in %v", p.Most, p.Window) }
 
+// DefaultHung is how long a daemon may give no sign of life before it counts as hung. A sign takes no
+// more than a turn of the scheduler and a few locks, never the PFS; a loaded node gives that within a
+// second, and what is hurt by 20 s more is the node's own readers alone.
+const DefaultHung = 20 * time.Second
+
 // restarts are the starts again so far.
 type restarts struct {
 	policy RestartPolicy

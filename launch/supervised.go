@@ -12,6 +12,9 @@ import (
 
 // Supervised is the daemon's end of the channel to its supervisor.
 type Supervised struct {
+	// Beneath is the directory beneath the daemon's mount, whatever is mounted there.
+	Beneath *os.File
+
 	channel *os.File
 	gone    chan struct{}
 }
@@ -28,7 +31,11 @@ func UnderSupervision(charge any) (*Supervised, []*os.File, error) {
 	if err := unix.SetNonblock(channelFD, true); err != nil { // so that the deadline below holds
 		return nil, nil, fmt.Errorf("the supervisor's charge: %w", err)
 	}
-	s := &Supervised{channel: os.NewFile(channelFD, "channel to the supervisor"), gone: make(chan struct{})}
+	unix.CloseOnExec(beneathFD)
+	s := &Supervised{
+		Beneath: os.NewFile(beneathFD, "directory beneath the mount"),
+		channel: os.NewFile(channelFD, "channel to the supervisor"), gone: make(chan struct{}),
+	}
 	_ = s.channel.SetReadDeadline(time.Now().Add(chargeBound))
 	if err := json.NewDecoder(s.channel).Decode(charge); err != nil {
 		return nil, nil, fmt.Errorf("the supervisor's charge: %w", err)
@@ -56,6 +63,27 @@ func (s *Supervised) Report(err error) error {
 		r = report{Error: err.Error(), BadInput: ExitCode(err) == ExitBadInput}
 	}
 	return json.NewEncoder(s.channel).Encode(r)
+}
+
+// Beat tells the supervisor again and again that this daemon lives, as long as lives says so: if it
+// does not return, or returns false for long, the supervisor starts another one. It must not wait
+// for anything but this process itself. To be called once, after Report.
+func (s *Supervised) Beat(every time.Duration, lives func() bool) {
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-s.gone:
+				return
+			}
+			if lives() {
+				_ = s.channel.SetWriteDeadline(time.Now().Add(every)) // a stopped supervisor does not read
+				_, _ = s.channel.Write([]byte{'\n'})
+			}
+		}
+	}()
 }
 
 // Gone is closed when the supervisor is gone, however it ended: nobody would end this daemon or take

@@ -24,6 +24,8 @@ type Supervisor struct {
 	// Listen makes the listening sockets that the next daemon takes over. Nobody else holds them:
 	// while there is no daemon, its peers are refused at once and ask others.
 	Listen func() ([]*os.File, error)
+	// Beneath is the directory that the daemon mounts upon, opened before anything was mounted there.
+	Beneath *os.File
 	// Started is told the process id of each daemon.
 	Started func(pid int)
 	// Abort ends all requests to the mount of a daemon that does not answer them.
@@ -33,6 +35,7 @@ type Supervisor struct {
 	// Stopping tells whether the job is being stopped: no daemon is started again then.
 	Stopping func() bool
 	Timeout  time.Duration // for a daemon's mount to answer
+	Hung     time.Duration // without a sign of life, after which a daemon is killed; see [Beat]
 	Policy   RestartPolicy
 	Log      *slog.Logger
 	Stderr   io.Writer // for what daemons say there
@@ -67,7 +70,7 @@ func (s *Supervisor) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := spawn(s.Program, s.Args, s.Charge(s.restarts.total), listeners, s.Stderr)
+	c, err := spawn(s.Program, s.Args, s.Charge(s.restarts.total), s.Beneath, listeners, s.Stderr)
 	for _, l := range listeners {
 		_ = l.Close()
 	}
@@ -90,17 +93,12 @@ func (s *Supervisor) End() error {
 	return s.Drop()
 }
 
-// Run watches the daemon that [Supervisor.Start] started, and starts another one when it dies. It
-// returns nil when the daemon has ended in order, by itself or because ctx is done, and an error
+// Run watches the daemon that [Supervisor.Start] started, and starts another one when it dies or
+// hangs. It returns nil when the daemon has ended in order, by itself or because ctx is done, and an error
 // when it has died too often. What is left of it is for [Supervisor.End].
 func (s *Supervisor) Run(ctx context.Context) error {
 	for {
-		select {
-		case <-s.current.ended:
-		case <-ctx.Done():
-			return nil
-		}
-		if s.current.orderly() {
+		if !s.watch(ctx, s.current) {
 			return nil
 		}
 		began := s.now()
@@ -114,6 +112,37 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.Log.Info("a new daemon serves", "pid", s.current.pid(), "after", s.now().Sub(began), "restarts", s.restarts.total)
 	}
 }
+
+// watch returns true when the daemon has died, or has been killed because it hung, and false when it
+// has ended in order or ctx is done.
+func (s *Supervisor) watch(ctx context.Context, c *incarnation) (died bool) {
+	// Looks are counted, not time: a supervisor that gets no time itself must not hold that against
+	// the daemon, and where both were stopped, both go on.
+	look := time.NewTicker(Beat(s.Hung))
+	defer look.Stop()
+	for beats, silent := c.beats.Load(), 0; ; {
+		select {
+		case <-c.ended:
+			return !c.orderly()
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+		if now := c.beats.Load(); now != beats {
+			beats, silent = now, 0
+		} else if silent++; silent == beatsMissed {
+			s.Log.Error("the daemon gives no sign of life: killing it", "pid", c.pid(), "for", s.Hung)
+			c.kill(s.Abort, s.Log)
+			return true
+		}
+	}
+}
+
+// beatsMissed in a row make a hung daemon.
+const beatsMissed = 10
+
+// Beat is how often a daemon must tell that it lives if it counts as hung after that long.
+func Beat(hung time.Duration) time.Duration { return hung / beatsMissed }
 
 // toldBound is for a daemon that was started while the job was being stopped to be told.
 const toldBound = 15 * time.Second

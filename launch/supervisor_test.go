@@ -9,11 +9,15 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fixtureCharge is what the tests' daemons are told.
@@ -43,6 +47,9 @@ func daemonFixture() {
 		<-s.Gone()
 		os.Exit(0)
 	}
+	if err := unix.Faccessat(int(s.Beneath.Fd()), "beneath", unix.F_OK, 0); err != nil {
+		os.Exit(11)
+	}
 	ln, err := net.FileListener(sockets[0])
 	if err != nil {
 		os.Exit(8)
@@ -63,6 +70,8 @@ func daemonFixture() {
 	if err := s.Report(nil); err != nil {
 		os.Exit(10)
 	}
+	began := time.Now()
+	s.Beat(fixtureBeat, func() bool { return c.Behave != "hang" || time.Since(began) < time.Second/2 })
 	for {
 		select {
 		case <-terminate:
@@ -74,6 +83,9 @@ func daemonFixture() {
 		}
 	}
 }
+
+// fixtureBeat is how often a daemon of the tests tells that it lives.
+const fixtureBeat = 20 * time.Millisecond
 
 // keeper is a Supervisor with its surroundings.
 type keeper struct {
@@ -132,9 +144,9 @@ func newKeeper(t *testing.T, behave func(restarts int) string) *keeper {
 			locked(func() { stopping = k.stopping })
 			return stopping
 		},
-		Timeout: time.Minute,
-		Policy:  RestartPolicy{Most: 3, Window: time.Hour, Pause: time.Second, Longest: time.Minute},
-		Log:     logger, Stderr: &k.stderr,
+		Timeout: time.Minute, Hung: time.Minute,
+		Policy: RestartPolicy{Most: 3, Window: time.Hour, Pause: time.Second, Longest: time.Minute},
+		Log:    logger, Stderr: &k.stderr,
 		now: func() (now time.Time) {
 			locked(func() { now = k.clock })
 			return now
@@ -149,7 +161,17 @@ func newKeeper(t *testing.T, behave func(restarts int) string) *keeper {
 			return at
 		},
 	}
-	t.Cleanup(func() { _ = k.End() })
+	point := t.TempDir()
+	if err := os.WriteFile(filepath.Join(point, "beneath"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if k.Beneath, err = os.Open(point); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = k.End()
+		k.Beneath.Close()
+	})
 	return k
 }
 
@@ -335,6 +357,44 @@ func TestSupervisorPlannedEnd(t *testing.T) {
 	}
 	if err := <-ended; err != nil || len(k.pids) != 1 {
 		t.Errorf("Run: %v, %d daemons", err, len(k.pids))
+	}
+}
+
+// TestSupervisorKillsTheHung: a daemon that gives no sign of life is replaced, whether it can't or does
+// not want to, after those who wait for its mount are freed; one that beats is left alone.
+func TestSupervisorKillsTheHung(t *testing.T) {
+	k := newKeeper(t, func(restarts int) string {
+		if restarts == 1 {
+			return "hang"
+		}
+		return "serve"
+	})
+	k.Hung = 2 * time.Second
+	k.start()
+	ctx, end := context.WithCancel(t.Context())
+	ended := k.run(ctx)
+	select {
+	case err := <-ended:
+		t.Fatalf("Run: %v", err)
+	case <-time.After(k.Hung + k.Hung/2): // it must last, whatever the load
+	}
+	k.mu.Lock()
+	pids := slices.Clone(k.pids)
+	k.mu.Unlock()
+	if len(pids) != 1 {
+		t.Skip("this machine gives a process no time for seconds") // which the supervisor is right to mind
+	}
+	if err := syscall.Kill(pids[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	k.await("two daemons to be killed", func() bool { return strings.Count(k.log.String(), "no sign of life") == 2 })
+	k.await("the third daemon", func() bool { return k.serving("") == "2" })
+	end()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if k.aborted < 2 {
+		t.Errorf("aborted %d times", k.aborted)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/copper-hpc/copper/launch"
 )
 
 // tree is one tree in which ranks 1 and 2 are below 0, and 3 is below 2.
@@ -101,7 +103,8 @@ func TestDaemonsKilled(t *testing.T) {
 // again when it goes on.
 func TestDaemonStopped(t *testing.T) {
 	books := newLibrary(t)
-	s := bare(t, "copper", "4", append(append([]string{"--target", books.dir}, tree...), smallest...)...)
+	// A supervisor would end what is stopped for longer.
+	s := bare(t, "copper", "4", append(append([]string{"--target", books.dir, "--hung", "1h"}, tree...), smallest...)...)
 	for _, victim := range []int{0, 2} {
 		what := "SIGSTOP of the " + places[victim]
 		before, ok := s.node(victim)
@@ -221,11 +224,14 @@ func TestStopWhileRestarting(t *testing.T) {
 	for victim := range 2 {
 		t.Run(fmt.Sprint(victim), func(t *testing.T) {
 			s := bare(t, "copper", "3", "--target", site(t))
+			last := 0
 			for range 2 { // the second restart takes a moment
-				n, ok := s.node(victim)
-				if !ok {
-					t.Fatalf("rank %d does not answer", victim)
-				}
+				var n launch.NodeStatus
+				await(t, "the daemon to answer", func() (ok bool) {
+					n, ok = s.node(victim)
+					return ok && n.PID != last
+				})
+				last = n.PID
 				kill(t, n.PID, syscall.SIGKILL)
 				await(t, "the daemon to be gone", func() bool { return !alive(n.PID) })
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -54,6 +55,11 @@ func (c *daemonCmd) Run() error {
 		d.takeDown(false)
 		return exitCode(launch.ExitCode(err)) // told already
 	}
+	d.supervised.Beat(launch.Beat(d.options.hung()), func() bool {
+		use := d.memory.Use()
+		d.heap.follow(use.Tables, use.Limit)
+		return d.lives()
+	})
 	d.wait()
 	d.takeDown(true)
 	return nil
@@ -74,6 +80,7 @@ type daemon struct {
 	listeners []net.Listener
 	footprint *launch.Footprint
 	memory    *store.Memory
+	heap      heapLimit
 	origin    *store.Origin
 	compress  *store.Compress // in front of origin
 	policy    *overlay.Compression
@@ -121,6 +128,17 @@ func (d *daemon) wait() {
 	}
 }
 
+// drainBound is how long a daemon that ends waits for the answers of the nodes behind it.
+const drainBound = 3 * time.Second
+
+// lives tells whether this daemon does, by nothing but what is its own: its tables and counters, with
+// the locks that guard them, can be read, and the kernel's requests are taken. A PFS or a peer that
+// does not answer is none of it.
+func (d *daemon) lives() bool {
+	_ = d.status()
+	return d.view.Load().Served()
+}
+
 // letGo lets wait return.
 func (d *daemon) letGo() { d.exitOnce.Do(func() { close(d.exit) }) }
 
@@ -141,6 +159,11 @@ func (d *daemon) takeDown(last bool) {
 		d.ahead.Close()
 	}
 	if d.overlay != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drainBound)
+		if err := d.overlay.Drain(ctx); err != nil {
+			d.log.Warn("answers of other nodes may be lost", "error", err)
+		}
+		cancel()
 		_ = d.overlay.Close()
 	}
 	for _, l := range d.listeners {

@@ -200,6 +200,7 @@ func TestKilledNode(t *testing.T) {
 				_, err := p.read("sub/none")
 				return errors.Is(err, syscall.ENOTCONN)
 			})
+			await(t, "the supervisor to be gone", func() bool { return arguments(n.Supervisor) == "" })
 			if code, _, stderr := p.copper("stop"); code != 1 || !strings.Contains(stderr, "its daemons are gone") {
 				t.Errorf("stop: exit code %d, %s", code, stderr)
 			}
@@ -239,10 +240,10 @@ func TestMountOfALiveJob(t *testing.T) {
 	p.nothingLeft()
 }
 
-// TestDaemonThatHangs: stop ends by signals what does not answer.
+// TestDaemonThatHangs: stop ends by signals what does not answer, even if no supervisor does it.
 func TestDaemonThatHangs(t *testing.T) {
 	p := newPlace(t)
-	p.launch()
+	p.launch("--hung", "1h")
 	pid := p.status().Nodes[0].PID
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -28,7 +29,14 @@ type options struct {
 	Allow    []string      `name:"allow" env:"COPPER_ALLOW" sep:":" default:"/" placeholder:"PREFIX" help:"Serve only this path of the view and what is below it; may be repeated, or written PREFIX:PREFIX (${default})."`
 	Encrypt  bool          `name:"encrypt" env:"COPPER_ENCRYPT" help:"Encrypt what the nodes send each other (TLS 1.3); it costs four times the processor time per byte. Without it they authenticate each other, and what they send can be read on the network."`
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
+	Hung     time.Duration `name:"hung" hidden:"" placeholder:"D" help:"Without a sign of life, after which a daemon is killed and another one started; for tests."`
 }
+
+// leastHung leaves a daemon some milliseconds for each sign of life.
+const leastHung = 100 * time.Millisecond
+
+// hung is how long a daemon may give no sign of life.
+func (o *options) hung() time.Duration { return cmp.Or(o.Hung, launch.DefaultHung) }
 
 // jobOptions say which job is meant.
 type jobOptions struct {
@@ -52,6 +60,8 @@ func (o *options) Validate() error {
 		return fmt.Errorf("--enoent-ms=%d: want 0 or more", o.Enoent)
 	case o.Timeout <= 0:
 		return fmt.Errorf("--timeout=%v: want more than 0", o.Timeout)
+	case o.Hung != 0 && o.Hung < leastHung:
+		return fmt.Errorf("--hung=%v: want at least %v", o.Hung, leastHung)
 	case o.Memory != 0 && o.Memory < store.MinMemory:
 		return fmt.Errorf("--memory=%v: want at least %s", o.Memory, launch.Bytes(store.MinMemory))
 	}
@@ -83,6 +93,9 @@ func (o *options) args() []string {
 		"--compress", o.Compress, "--encrypt=" + strconv.FormatBool(o.Encrypt), "--symlinks", o.Symlinks,
 		"--allow", strings.Join(o.Allow, ":"),
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
+	}
+	if o.Hung != 0 {
+		args = append(args, "--hung", o.Hung.String())
 	}
 	if o.Mount != "" {
 		args = append(args, "--mount", o.Mount)

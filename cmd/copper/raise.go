@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -52,9 +51,8 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	if d.memory, err = store.NewMemory(budget); err != nil {
 		return err
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(budget + heapBeside)
-	}
+	d.heap = newHeapLimit()
+	d.heap.follow(0, budget)
 	d.origin, err = store.NewOrigin(d.Target, d.memory,
 		store.OriginOptions{NegativeLifetime: time.Duration(d.options.Enoent) * time.Millisecond})
 	if err != nil {
@@ -102,10 +100,6 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	return nil
 }
 
-// heapBeside is what the heap may take beside the budget, in bytes, before the garbage collector
-// works harder.
-const heapBeside = 256 << 20
-
 func nodesOf(roster *mpiboot.Roster) []overlay.Node {
 	nodes := make([]overlay.Node, len(roster.Cards))
 	for i, c := range roster.Cards {
@@ -116,13 +110,6 @@ func nodesOf(roster *mpiboot.Roster) []overlay.Node {
 
 // show mounts the view.
 func (d *daemon) show() error {
-	if d.Restarts > 0 {
-		// Not before now: until the new mount is there, those who look shall meet a dead one, and not
-		// a directory in which nothing exists.
-		if err := launch.DropMount(context.Background(), d.footprint.Mount); err != nil {
-			return err
-		}
-	}
 	d.ahead = store.NewReadahead(d.front, d.memory)
 	d.expand = store.NewExpand(d.ahead, d.memory)
 	d.expand.OnDamaged = func(path string) {
@@ -130,7 +117,8 @@ func (d *daemon) show() error {
 		d.store.Forget(path)
 	}
 	d.recorder = manifest.NewRecorder(d.expand)
-	options := fuse.Options{Mountpoint: d.footprint.Mount, Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log}
+	options := fuse.Options{Mountpoint: d.footprint.Mount, Replace: d.Restarts > 0, Shut: d.shut,
+		Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log}
 	if d.options.Symlinks == "view" {
 		options.Links = d.origin.LinkInView
 	}
@@ -145,6 +133,27 @@ func (d *daemon) show() error {
 		close(v.gone)
 	}()
 	return nil
+}
+
+// namesBound is how long a new daemon's mount waits for the names in the view's root.
+const namesBound = 2 * time.Second
+
+// shut shuts the directory beneath the mount. The names come from the PFS: one question when a daemon
+// has died, while the other nodes may be busy to notice that.
+func (d *daemon) shut() (open func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), namesBound)
+	defer cancel()
+	listing, err := d.origin.List(ctx, "/", nil)
+	if err != nil {
+		d.log.Warn("the directory beneath the mount shows for a moment", "error", err)
+		return func() {}
+	}
+	names := make([]string, len(listing.Entries))
+	for i, e := range listing.Entries {
+		names[i] = e.Name
+	}
+	launch.Shut(d.supervised.Beneath, names)
+	return func() { launch.OpenShutters(d.supervised.Beneath) }
 }
 
 func (d *daemon) gather(ctx context.Context, req []byte) ([]launch.Answer, error) {

@@ -32,6 +32,7 @@ type rank struct {
 	places     overlay.Places // where the daemons listen, one after the other
 	listeners  []*os.File     // for the first daemon; nil from then on
 	footprint  *launch.Footprint
+	beneath    *os.File // the directory of the mount point, whatever is mounted there
 	supervisor *launch.Supervisor
 }
 
@@ -168,10 +169,11 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 			"--mount", r.footprint.Mount},
 		Charge:   func(restarts int) any { orders.Restarts = restarts; return orders },
 		Listen:   r.listen,
+		Beneath:  r.beneath,
 		Started:  r.noteDaemon,
 		Abort:    func() { launch.AbortMount(r.footprint.Mount) },
 		Drop:     func() error { return launch.DropMount(context.Background(), r.footprint.Mount) },
-		Stopping: r.dir.Stopping, Timeout: r.options.Timeout, Policy: launch.DefaultRestartPolicy,
+		Stopping: r.dir.Stopping, Timeout: r.options.Timeout, Hung: r.options.hung(), Policy: launch.DefaultRestartPolicy,
 		Log: r.log, Stderr: os.Stderr,
 	}
 	if err := r.supervisor.Start(ctx); err != nil {
@@ -214,7 +216,7 @@ func hostsOf(roster *mpiboot.Roster) []string {
 
 // claimMountpoint makes the mount point free and existing. The first rank of the node also removes
 // what killed jobs left elsewhere on it.
-func (r *rank) claimMountpoint(program string, here []launch.Rank, self int) error {
+func (r *rank) claimMountpoint(program string, here []launch.Rank, self int) (err error) {
 	bases, mounts := launch.ControlBases(), launch.NodeMounts(program)
 	var point string
 	var points []string
@@ -245,6 +247,9 @@ func (r *rank) claimMountpoint(program string, here []launch.Rank, self int) err
 		return err
 	}
 	if err := launch.CheckUserDir(point); err != nil {
+		return err
+	}
+	if r.beneath, err = launch.OpenMountpoint(point); err != nil {
 		return err
 	}
 	if err := fuse.CheckMountpoint(point); err != nil {
@@ -279,6 +284,9 @@ func (r *rank) takeDown() {
 	}
 	if r.footprint != nil && left == nil {
 		r.footprint.Remove()
+	}
+	if r.beneath != nil {
+		r.beneath.Close()
 	}
 	for _, l := range r.listeners {
 		_ = l.Close()

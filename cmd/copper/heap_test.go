@@ -1,0 +1,36 @@
+package main
+
+import (
+	"math"
+	"runtime/debug"
+	"testing"
+)
+
+// TestHeapLimit: the limit is set from what is in the heap, not from file data, which is not, and
+// follows the tables.
+func TestHeapLimit(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	const budget = 256 << 20
+	limit := func() int64 { return debug.SetMemoryLimit(-1) }
+	t.Setenv("GOMEMLIMIT", "")
+	l := newHeapLimit()
+	l.follow(0, budget)
+	if got := limit(); got > 100<<20 {
+		t.Errorf("without tables: %d MiB", got>>20)
+	}
+	l.follow(budget, budget)
+	if got := limit(); got < budget*5/4 || got > budget+150<<20 {
+		t.Errorf("with tables alone: %d MiB", got>>20)
+	}
+	l.follow(0, budget)
+	if got := limit(); got > 100<<20 {
+		t.Errorf("without tables again: %d MiB", got>>20)
+	}
+	debug.SetMemoryLimit(math.MaxInt64)
+	t.Setenv("GOMEMLIMIT", "1GiB")
+	l = newHeapLimit()
+	l.follow(budget, budget)
+	if limit() != math.MaxInt64 {
+		t.Error("the user's own limit was replaced")
+	}
+}
