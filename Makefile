@@ -59,7 +59,7 @@ race:
 
 e2e: export COPPER_E2E = $(CURDIR)/bin
 e2e:
-	$(GO) test -count=1 -timeout 15m ./ci/e2e/...
+	$(GO) test -count=1 -timeout 15m -parallel 4 ./ci/e2e/...
 
 lint: export GOFLAGS =
 lint:

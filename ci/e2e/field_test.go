@@ -185,6 +185,16 @@ func (f *field) whole() {
 	f.refresh(nil)
 }
 
+// answering waits until every node answers.
+func (f *field) answering() {
+	f.t.Helper()
+	await(f.t, "every node to answer", func() bool {
+		time.Sleep(20 * time.Millisecond) // a process is started for each look
+		return len(f.status(nil)) == f.Nodes
+	})
+	f.refresh(nil)
+}
+
 // clear drops what all nodes have cached.
 func (f *field) clear() {
 	f.t.Helper()
@@ -194,7 +204,7 @@ func (f *field) clear() {
 	}
 }
 
-// over stops the job, some ranks of which may be dead, and sees to it that nothing is left of the others.
+// end stops the job, some ranks of which may be dead, and sees to it that nothing is left of the others.
 func (f *field) end(dead ...int) {
 	f.t.Helper()
 	f.askOn(dead)
@@ -227,8 +237,8 @@ type place struct {
 	ranks []int
 }
 
-// places are those at which it makes a difference that a node breaks.
-func (f *field) places(fanout int) []place {
+// place finds a node, or some, where it makes a difference that they break.
+func (f *field) place(name string, fanout int) place {
 	f.t.Helper()
 	var list []overlay.Node
 	for _, n := range f.status(nil) {
@@ -238,18 +248,18 @@ func (f *field) places(fanout int) []place {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	all := []place{{name: "root", ranks: []int{forest.Rank(0, 0)}}, {name: "interior"}, {name: "leaf"}, {name: "all ancestors"}}
+	p := place{name: name}
 	for rank := range list {
 		above, below := forest.Ancestors(0, rank), forest.Children(0, rank)
-		if len(above) == 1 && len(below) > 0 {
-			all[1].ranks = []int{rank}
-		}
-		if len(above) > 0 && len(below) == 0 {
-			all[2].ranks = []int{rank}
-		}
-		if len(above) > len(all[3].ranks) {
-			all[3].ranks = above
+		switch {
+		case name == "root" && len(above) == 0, name == "interior" && len(above) == 1 && len(below) > 0, name == "leaf" && len(below) == 0:
+			p.ranks = []int{rank}
+		case name == "all ancestors" && len(above) > len(p.ranks):
+			p.ranks = above
 		}
 	}
-	return all
+	if len(p.ranks) == 0 {
+		f.t.Fatalf("no node is at the place %q", name)
+	}
+	return p
 }

@@ -31,8 +31,8 @@ import (
 //   - Any other errno must be explained by a [Fault] during the read that can cause it there.
 //
 // Answers can be under way for a while. So a fault may still be met [History.Grace] after it ended,
-// and so may an absence after the lease; and where a fault that delays answers lies in that time,
-// the time before it counts too.
+// and so may an absence after the lease; where faults that delay answers lie in that time, they and as
+// much time before them count too.
 type History struct {
 	Lease time.Duration // for which "not there" may be remembered
 	Grace time.Duration // for which an answer may be under way
@@ -40,7 +40,7 @@ type History struct {
 	mu     sync.Mutex
 	files  map[string][]State // in order; the last one is now
 	faults []*Fault
-	clears []span // that succeeded
+	clears []clear
 }
 
 // State is what a file is for a while.
@@ -72,6 +72,12 @@ type Fault struct {
 	Errnos []syscall.Errno // that may be met
 	Delays bool            // answers
 
+	span
+}
+
+// clear is a `copper clear` that succeeded.
+type clear struct {
+	prefix string
 	span
 }
 
@@ -140,9 +146,9 @@ func (h *History) Begin(f Fault) (end func()) {
 	}
 }
 
-// Cleared notes that a clear which began at that time has now succeeded everywhere. It tells whether
-// that counts: not if some fault may have kept a node from forgetting.
-func (h *History) Cleared(began time.Time) bool {
+// Cleared notes that a clear of prefix ("" for all) which began at that time has now succeeded
+// everywhere. It tells whether that counts: not if some fault may have kept a node from forgetting.
+func (h *History) Cleared(prefix string, began time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -151,7 +157,7 @@ func (h *History) Cleared(began time.Time) bool {
 			return false
 		}
 	}
-	h.clears = append(h.clears, span{began, now})
+	h.clears = append(h.clears, clear{prefix, span{began, now}})
 	return true
 }
 
@@ -180,17 +186,40 @@ func (h *History) Bytes(r Read, data []byte) error {
 	return h.wrong(r, "%d bytes, the first %d of which are right", len(data), differs)
 }
 
-// Part judges what a read of a part of a file gave. last: it ends where the file does.
-func (h *History) Part(r Read, data []byte, off int64, last bool) error {
+// Piece is what one read at an offset of an open file gave.
+type Piece struct {
+	Off  int64
+	Data []byte
+	End  bool // of the file, after Data
+}
+
+// Pieces judges what reads at offsets of one open file gave. They must all be of the same state.
+func (h *History) Pieces(r Read, pieces []Piece) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.seen(r) {
-		end := off + int64(len(data))
-		if !s.Absent && s.Content.Differs(data, off) < 0 && end <= s.Size && (!last || s.holds(end) || s.Size < off) {
+		if !slices.ContainsFunc(pieces, func(p Piece) bool { return !s.shows(p) }) {
 			return nil
 		}
 	}
-	return h.wrong(r, "%d bytes at %d (end of file: %v)", len(data), off, last)
+	var b strings.Builder
+	for _, p := range pieces {
+		fmt.Fprintf(&b, "%d bytes at %d (end: %v), ", len(p.Data), p.Off, p.End)
+	}
+	return h.wrong(r, "%swhich are of no one state", b.String())
+}
+
+func (s State) shows(p Piece) bool {
+	end := p.Off + int64(len(p.Data))
+	switch {
+	case s.Absent || s.Content.Differs(p.Data, p.Off) >= 0:
+		return false
+	case p.End && len(p.Data) == 0:
+		return s.Least <= p.Off
+	case p.End:
+		return s.holds(end)
+	}
+	return end <= s.Size
 }
 
 // Size judges the length of a file.
@@ -237,7 +266,7 @@ func (h *History) Errno(r Read, errno syscall.Errno) error {
 	defer h.mu.Unlock()
 	switch errno {
 	case syscall.ENOENT:
-		since := h.earlier(r.Begin.Add(-h.Lease), r.Begin)
+		since := h.earlier(r.Begin, h.Lease)
 		for _, s := range h.states(r.File) {
 			if s.Absent && s.span().meets(since, r.End) {
 				return nil
@@ -248,24 +277,31 @@ func (h *History) Errno(r Read, errno syscall.Errno) error {
 			return nil
 		}
 	}
-	since := h.earlier(r.Begin, r.Begin)
+	since := h.earlier(r.Begin, 0)
 	for _, f := range h.faults {
-		concerns := f.Prefix == "" || r.File == f.Prefix || strings.HasPrefix(r.File, f.Prefix+"/")
-		if concerns && (f.Node < 0 || f.Node == r.Node) && slices.Contains(f.Errnos, errno) && f.meets(since, r.End) {
+		if below(r.File, f.Prefix) && (f.Node < 0 || f.Node == r.Node) && slices.Contains(f.Errnos, errno) && f.meets(since, r.End) {
 			return nil
 		}
 	}
 	return h.wrong(r, "%v", errno)
 }
 
-// earlier is the begin of the time from which an answer that came after begin may stem.
-func (h *History) earlier(since, begin time.Time) time.Time {
-	since = since.Add(-h.Grace)
+func below(file, prefix string) bool {
+	return prefix == "" || file == prefix || strings.HasPrefix(file, prefix+"/")
+}
+
+// earlier is the begin of the time from which an answer may stem that is at most d old when it is
+// given, at begin. An answer may be under way for as long as faults that overlap last.
+func (h *History) earlier(begin time.Time, d time.Duration) time.Time {
+	d += h.Grace
+	reach := span{from: begin.Add(-d), until: begin}
+	since := reach.from
 	for again := true; again; {
 		again = false
 		for _, f := range h.faults {
-			if before := f.from.Add(-h.Lease - h.Grace); f.Delays && f.meets(since, begin) && before.Before(since) {
-				since, again = before, true
+			if f.Delays && f.meets(reach.from, begin) && f.from.Before(reach.from) {
+				reach.from, again = f.from, true
+				since = f.from.Add(-d)
 			}
 		}
 	}
@@ -296,32 +332,33 @@ func (h *History) seen(r Read) []State {
 
 func (h *History) horizon(r Read) (horizon time.Time) {
 	for _, c := range h.clears {
-		if c.until.Before(r.Begin) {
+		if c.until.Before(r.Begin) && below(r.File, c.prefix) {
 			horizon = c.from
 		}
 	}
 	return horizon
 }
 
-// wrong is the verdict on a read that nothing explains, with what the file was around it.
+// wrong is the verdict on a read that nothing explains, with what the file was lately and what was
+// wrong then.
 func (h *History) wrong(r Read, format string, args ...any) error {
 	var b strings.Builder
-	horizon := h.horizon(r)
-	fmt.Fprintf(&b, "%s on node %d: %s; the read took %v", r.File, r.Node, fmt.Sprintf(format, args...), r.End.Sub(r.Begin).Round(time.Millisecond))
 	before := func(t time.Time) time.Duration { return r.Begin.Sub(t).Round(time.Millisecond) }
-	if !horizon.IsZero() {
+	fmt.Fprintf(&b, "%s on node %d: %s; the read took %v", r.File, r.Node, fmt.Sprintf(format, args...), r.End.Sub(r.Begin).Round(time.Millisecond))
+	if horizon := h.horizon(r); !horizon.IsZero() {
 		fmt.Fprintf(&b, ", the last clear began %v before", before(horizon))
 	}
+	lately := h.earlier(r.Begin, h.Lease)
 	for _, s := range h.states(r.File) {
-		if before(s.from) < time.Minute {
-			fmt.Fprintf(&b, "; %v before: %v", before(s.from), s)
+		if s.span().meets(lately, r.End) {
+			fmt.Fprintf(&b, "; from %v before: %v", before(s.from), s)
 		}
 	}
 	for _, f := range h.faults {
-		if f.meets(r.Begin.Add(-2*h.Grace), r.End) {
-			fmt.Fprintf(&b, "; fault %s began %v before", f.What, before(f.from))
+		if f.meets(lately, r.End) {
+			fmt.Fprintf(&b, "; %s from %v before", f.What, before(f.from))
 			if !f.until.IsZero() {
-				fmt.Fprintf(&b, ", ended %v before", before(f.until))
+				fmt.Fprintf(&b, " to %v before", before(f.until))
 			}
 		}
 	}
