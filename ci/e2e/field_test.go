@@ -81,9 +81,27 @@ func newField(t *testing.T, n int, backing string, args ...string) *field {
 			"--mca", "oob_tcp_if_include", "eth0", "--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", "eth0"},
 			mpirun, serve)...)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			f.complaints()
+		}
+	})
 	f.begin()
 	f.look(hosts)
 	return f
+}
+
+// complaints shows what the ranks have logged but for the ordinary.
+func (f *field) complaints() {
+	for rank := range f.Nodes {
+		var lines []string
+		for line := range strings.Lines(f.log(rank)) {
+			if strings.Contains(line, "ERROR") || strings.Contains(line, "FATAL") || strings.Contains(line, "WARN") || strings.Contains(line, "serves") {
+				lines = append(lines, line)
+			}
+		}
+		f.t.Logf("rank %d has logged:\n%s", rank, strings.Join(lines, ""))
+	}
 }
 
 // look fills ns.
