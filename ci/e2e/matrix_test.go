@@ -203,7 +203,7 @@ func (p *patron) insist(f func() error) error {
 }
 
 // deadMount is what they meet whose own daemon has died.
-var deadMount = []syscall.Errno{syscall.ENOTCONN, syscall.ECONNABORTED, syscall.EIO}
+var deadMount = []syscall.Errno{syscall.ENOTCONN, syscall.ECONNABORTED}
 
 // When the fault strikes.
 const (

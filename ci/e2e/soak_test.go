@@ -33,8 +33,8 @@ var (
 const (
 	soakNodes  = 7
 	soakDirs   = 4
-	soakNames  = 12 // in each
-	soakPool   = "32MiB"
+	soakNames  = 12      // in each
+	soakMemory = "32MiB" // of a daemon: the least that it takes
 	soakLease  = time.Second
 	soakLarge  = 5 << 20                // bytes of the largest file
 	restarts   = 4                      // of a daemon within ten minutes: one less than its supervisor allows
@@ -87,8 +87,8 @@ func (s *soak) judge(err error) {
 	}
 }
 
-// over tells whether the soak has ended; it waits for that for up to d.
-func (s *soak) over(d time.Duration) bool {
+// rest lets an actor wait for d. It tells whether the soak has ended, which ends the rest too.
+func (s *soak) rest(d time.Duration) (ended bool) {
 	select {
 	case <-s.stop:
 		return true
@@ -122,7 +122,7 @@ func TestSoak(t *testing.T) {
 	for range 2 * len(s.paths) {
 		changer.change()
 	}
-	s.field = newField(t, soakNodes, backing, "-T", "1", "--fanout", "2", "--memory", soakPool, "-E", fmt.Sprint(soakLease.Milliseconds()))
+	s.field = newField(t, soakNodes, backing, "-T", fmt.Sprint(1+s.random(0).IntN(3)), "--fanout", "2", "--memory", soakMemory, "-E", fmt.Sprint(soakLease.Milliseconds()))
 	s.began = time.Now()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -192,7 +192,7 @@ type changer struct {
 }
 
 func (c *changer) run() {
-	for !c.over(between(c.random, 20*time.Millisecond, 300*time.Millisecond)) {
+	for !c.rest(between(c.random, 20*time.Millisecond, 300*time.Millisecond)) {
 		c.change()
 	}
 }
@@ -258,7 +258,7 @@ func (c *changer) change() {
 // trouble makes the PFS fail, stall and be slow, now and then.
 func (s *soak) trouble() {
 	r := s.random(2)
-	for !s.over(between(r, 500*time.Millisecond, 3*time.Second)) {
+	for !s.rest(between(r, 500*time.Millisecond, 3*time.Second)) {
 		f := slowfs.Fault{Prefix: s.paths[r.IntN(len(s.paths))]}
 		if r.IntN(2) == 0 {
 			f.Prefix = filepath.Dir(f.Prefix)
@@ -282,7 +282,7 @@ func (s *soak) trouble() {
 			s.judge(err)
 		}
 		s.event("%s for %v", o.What, lasts)
-		s.over(lasts)
+		s.rest(lasts)
 		s.pfs.ClearFaults()
 		end()
 		s.event("PFS well again")
@@ -296,7 +296,7 @@ func (s *soak) breakNodes() {
 	r := s.random(3)
 	restarted := make([]int, s.Nodes)
 	limits := s.began
-	for !s.over(between(r, 50*time.Millisecond, time.Second)) {
+	for !s.rest(between(r, 50*time.Millisecond, time.Second)) {
 		if time.Since(limits) > 10*time.Minute {
 			limits, restarted = time.Now(), make([]int, s.Nodes)
 		}
@@ -332,7 +332,7 @@ func (s *soak) breakNodes() {
 			}
 			broken, mends, ends = append(broken, rank), append(mends, mend), append(ends, end)
 		}
-		s.over(between(r, 100*time.Millisecond, 6*time.Second))
+		s.rest(between(r, 100*time.Millisecond, 6*time.Second))
 		switch r.IntN(4) {
 		case 0:
 			s.clearNow(r, broken)
@@ -357,15 +357,12 @@ var soakKinds = []faults.Kind{faults.Kill, faults.Dead, faults.Garbage, faults.S
 
 // clearNow clears on a node that is not broken. It must succeed if none is.
 func (s *soak) clearNow(r *rand.Rand, broken []int) {
-	prefix := ""
-	if r.IntN(2) == 0 {
+	prefix := "" // for all
+	switch r.IntN(4) {
+	case 0:
 		prefix = s.paths[r.IntN(len(s.paths))]
-	}
-	if r.IntN(2) == 0 {
-		prefix = filepath.Dir(prefix)
-	}
-	if len(prefix) < 2 {
-		prefix = ""
+	case 1:
+		prefix = filepath.Dir(s.paths[r.IntN(len(s.paths))])
 	}
 	s.askOn(broken)
 	began := time.Now()
@@ -389,7 +386,7 @@ func (s *soak) clearNow(r *rand.Rand, broken []int) {
 // read reads in many ways through one mount.
 func (s *soak) read(rank int, r *rand.Rand) {
 	mount := s.View(rank)
-	for !s.over(between(r, 0, 60*time.Millisecond)) {
+	for !s.rest(between(r, 0, 60*time.Millisecond)) {
 		path := s.paths[r.IntN(len(s.paths))]
 		l := look{soak: s, Read: oracle.Read{Node: rank, File: path, Begin: time.Now()}, name: filepath.Join(mount, path)}
 		var verdict, err error

@@ -32,9 +32,6 @@ const (
 	Cut Kind = "cut"
 )
 
-// Kinds are all of them.
-var Kinds = []Kind{Kill, Dead, Gone, Garbage, Stop, Slow, Cut}
-
 // Delay is what Slow adds to every packet, each way. A packet between two hosts of one machine
 // takes some 20 µs.
 const Delay = 20 * time.Millisecond
