@@ -58,9 +58,10 @@ race:
 	$(GO) test -race $(RACE)
 	$(GO) test -cpu 1 ./store/... ./overlay ./fuse/...
 
+# In parallel: the jobs of the fault matrix, which mostly wait.
 e2e: export COPPER_E2E = $(CURDIR)/bin
 e2e:
-	$(GO) test -count=1 -timeout 15m ./ci/e2e/...
+	$(GO) test -count=1 -timeout 15m -parallel 4 ./ci/e2e/...
 
 lint: export GOFLAGS =
 lint:

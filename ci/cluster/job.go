@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/copper-hpc/copper/ci/nodes"
 )
 
 // Job is a running Copper job of several daemons on this machine.
@@ -18,6 +20,8 @@ type Job struct {
 	Copper string // the binary
 	Dir    string // everything lies below: mnt0, mnt1, … and jobs
 	Nodes  int
+	// Host is where subcommands are run; nil: here.
+	Host *nodes.Host
 
 	Stopped bool // by Stop, without an error
 }
@@ -71,6 +75,9 @@ func (j *Job) Status(ctx context.Context, v any) error {
 
 func (j *Job) command(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, j.Copper, args...)
+	if j.Host != nil {
+		cmd = j.Host.Command(ctx, j.Copper, args...)
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

@@ -38,6 +38,14 @@ func bare(t *testing.T, mpi, nodes string, args ...string) *step {
 	s := &step{t: t, Job: &cluster.Job{Copper: binary(t, mpi), Dir: dir}, ended: make(chan error, 1), out: filepath.Join(dir, "out")}
 	words := append(launchers[mpi][1:], nodes, s.Copper, "serve", "-v", filepath.Join(dir, "mnt{rank}"), "-d", filepath.Join(dir, "jobs"))
 	s.launcher = exec.Command(launchers[mpi][0], append(words, args...)...)
+	s.begin()
+	return s
+}
+
+// begin starts the launcher and returns when every mount answers.
+func (s *step) begin() {
+	t := s.t
+	t.Helper()
 	out, err := os.Create(s.out)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +71,6 @@ func bare(t *testing.T, mpi, nodes string, args ...string) *step {
 		t.Fatal(err)
 	}
 	s.Nodes = len(now.Nodes)
-	return s
 }
 
 func (s *step) said() string {
