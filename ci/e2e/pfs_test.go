@@ -110,7 +110,7 @@ func readsWhole(dir string) error {
 	defer f.Close()
 	got, err := io.ReadAll(f)
 	if want := text(faultyFile); !bytes.HasPrefix(want, got) || err == nil && len(got) != len(want) {
-		return fmt.Errorf("read: %d bytes, not those of the file (%v)", len(got), err)
+		return fmt.Errorf("read: %d bytes, not those of the file, then %s", len(got), fmt.Sprint(err))
 	}
 	return err
 }
@@ -194,7 +194,9 @@ func TestPFSErrors(t *testing.T) {
 	for compress, errnos := range map[string][]syscall.Errno{"off": errnos, "zstd": few} {
 		t.Run(compress, func(t *testing.T) {
 			const nodes = 3
-			name := func(w way, errno syscall.Errno, root string) string { return fmt.Sprint(w.name, " ", int(errno), " ", root) }
+			name := func(w way, errno syscall.Errno, root string) string {
+				return fmt.Sprint(w.name, " ", int(errno), " ", root)
+			}
 			var cases []string
 			for _, w := range ways {
 				for _, errno := range errnos {
