@@ -144,7 +144,7 @@ func (o *Origin) fail(op, path string, err error) error {
 // knew. That is ESTALE, which makes a kernel walk its way anew.
 func (o *Origin) open(path string, flags uint64) (int, error) {
 	fd, err := o.openBeneath(path, flags)
-	if (err == unix.ELOOP || err == unix.ENOTDIR) && o.throughLink(path) {
+	if (errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR)) && o.throughLink(path) {
 		err = unix.ESTALE
 	}
 	return fd, err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sort"
 	"time"
 
@@ -35,7 +36,7 @@ func (o *Origin) List(ctx context.Context, dir string, known *Listing) (*Listing
 	}
 	for try := 1; ; try++ {
 		l, err := o.readDir(dir, mt, known != nil)
-		if err == unix.ESTALE {
+		if errors.Is(err, unix.ESTALE) {
 			l, err = o.readDir(dir, mt, true)
 		}
 		if err != nil {

@@ -26,7 +26,7 @@ func (o *Origin) lstat(path string, mt mounted, afresh bool) (Attr, error) {
 		flags = unix.AT_STATX_FORCE_SYNC
 	}
 	a, err := o.look(path, mt, flags)
-	if err == unix.ESTALE {
+	if errors.Is(err, unix.ESTALE) {
 		a, err = o.lookAnew(path, mt)
 	}
 	if err != nil {
@@ -94,7 +94,7 @@ func (o *Origin) ReadLink(ctx context.Context, path string) (string, error) {
 	defer o.leave()
 	o.counts.readlink.Add(1)
 	target, err := o.readLink(path)
-	if err == unix.ESTALE {
+	if errors.Is(err, unix.ESTALE) {
 		target, err = o.readLinkAnew(path)
 	}
 	if err != nil {

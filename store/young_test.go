@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,7 +50,7 @@ func TestYoungVersionSettles(t *testing.T) {
 		ctx, leave := context.WithCancel(context.Background())
 		leave()
 		whole.Version.Size--
-		if _, err := o.ReadChunk(ctx, whole, 0); err != context.Canceled {
+		if _, err := o.ReadChunk(ctx, whole, 0); !errors.Is(err, context.Canceled) {
 			t.Errorf("who leaves gets %v", err)
 		}
 	})

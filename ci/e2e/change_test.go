@@ -130,7 +130,7 @@ func (c *changing) read(mount string, random *rand.Rand) (uint64, error) {
 		return 0, err
 	}
 	versions := map[uint64]bool{}
-	got := int64(0)
+	var got int64
 	if random.IntN(2) == 0 {
 		data, err := io.ReadAll(f)
 		if torn := versionsIn(data, 0, versions); torn != nil {

@@ -110,7 +110,7 @@ func readsWhole(dir string) error {
 	defer f.Close()
 	got, err := io.ReadAll(f)
 	if want := text(faultyFile); !bytes.HasPrefix(want, got) || err == nil && len(got) != len(want) {
-		return fmt.Errorf("read: %d bytes, not those of the file (%v)", len(got), err)
+		return fmt.Errorf("read: %d bytes, not those of the file, then %s", len(got), fmt.Sprint(err))
 	}
 	return err
 }
