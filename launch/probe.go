@@ -62,12 +62,15 @@ func Probe(ctx context.Context, program, point string, fresh bool) error {
 	if fresh {
 		args, bound = append(args, "--fresh"), readinessBound
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("%s %w within %v", point, errHung, bound))
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	err := runChild(ctx, exec.Command(program, append(args, "--", point)...))
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == exitDead {
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == exitDead:
 		return ErrDead
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%s %w within %v", point, errHung, bound)
 	}
 	return err
 }
@@ -80,7 +83,7 @@ func Visit(ctx context.Context, program, point string, manifest io.Reader) error
 	return runChild(ctx, cmd)
 }
 
-// runChild runs a child that may hang in the kernel; ctx's cause is why it was not waited for.
+// runChild runs a child that may hang in the kernel, until ctx ends.
 func runChild(ctx context.Context, cmd *exec.Cmd) error {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -99,6 +102,6 @@ func runChild(ctx context.Context, cmd *exec.Cmd) error {
 		return nil
 	case <-ctx.Done():
 		_ = cmd.Process.Signal(syscall.SIGKILL)
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }

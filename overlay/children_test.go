@@ -287,7 +287,7 @@ func TestUnreadRefusalsAreBounded(t *testing.T) {
 func TestFramesComeInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, origin := pfs(t, 1)
-		c := start(t, plan{nodes: 2, origin: origin})
+		c := start(t, plan{nodes: 2, origin: origin, timing: Timing{Hedge: time.Hour}})
 		m := c.members[0]
 		q := statRequest("/d/f0", store.Version{}).append(nil)
 		for _, begun := range []int{1, headerSize + 1} {

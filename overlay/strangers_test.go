@@ -193,7 +193,7 @@ func (l *refusing) Accept() (net.Conn, error) {
 func TestOutOfDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree, origin := pfs(t, 1)
-		c := start(t, plan{nodes: 2, origin: origin})
+		c := start(t, plan{nodes: 2, origin: origin, timing: Timing{Hedge: time.Hour}})
 		root, child := c.at(0, 0), c.at(0, 1)
 		ln, err := root.transport.Listen("mem://poor")
 		if err != nil {
