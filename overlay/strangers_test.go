@@ -262,3 +262,20 @@ func TestLinksAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestCrowd: connections that were let in at the same time don't make more than there may be.
+func TestCrowd(t *testing.T) {
+	cs := newChildren(0)
+	cs.limit = 1
+	l := &link{}
+	if _, err := cs.join(1, l); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cs.join(2, &link{}); !errors.Is(err, errCrowd) {
+		t.Errorf("one more: %v", err)
+	}
+	cs.part(1, l)
+	if _, err := cs.join(2, &link{}); err != nil {
+		t.Errorf("in the place of one that left: %v", err)
+	}
+}
