@@ -17,8 +17,24 @@
 // circles, whatever the nodes on its way believe about who is alive.
 //
 // Slowness is not failure: the PFS may take minutes to answer, so no request has a deadline of
-// its own. A parent that answers pings is waited for; one from which nothing has come for three
-// ping intervals is not.
+// its own. What a node knows of another (watch.go, standing.go) holds for all trees:
+//
+//   - dead: nothing has come from it for three ping intervals while it was waited for. All that is
+//     under way with it ends at once and goes elsewhere. It is probed, less and less often, and is asked
+//     again when it can be reached.
+//   - slow: a ping stays unanswered for a quarter of an interval, or others were clearly faster several
+//     times in a row. Others are preferred for a while. Who waits for the PFS answers pings, so a slow PFS
+//     makes nobody slow.
+//
+// A question whose answer is late is put to the next ancestor as well, and the first to answer wins
+// (hedge.go). Late is far beyond what is usual for its kind, and 250 ms at least. Hedges are at most a
+// twentieth of the requests, and they meet in the store above, so they are nothing to the PFS. Only where a root
+// itself is slow do the first few nodes after it read the PFS in its place.
+//
+// When a peer has been silent for one interval, those that would be asked next are tried side by side,
+// and some others at random (solitude.go): so several dead ancestors cost little more time than
+// one, and a node that is itself cut off learns that once, in four intervals, and reads the PFS until
+// somebody answers.
 //
 // Whoever connects has proven nothing until the handshake is over (handshake.go, tls.go,
 // strangers.go), and has a share of the node from then on, over which it can't go (children.go):

@@ -34,12 +34,12 @@ func TestSlowPeerIsHedged(t *testing.T) {
 		}
 		read(0)
 		read(7) // bulk: all links stand
-		parent.Delay(30 * time.Second)
+		parent.Delay(time.Second)
 		if took := read(15); took > 2*time.Second {
 			t.Errorf("with a slow parent a read took %v", took)
 		}
 		s := leaf.Stats()
-		if s.Hedges == 0 || s.HedgesWon != s.Hedges || s.Direct != 0 || s.Slow != 1 {
+		if s.Hedges == 0 || s.HedgesWon != s.Hedges || s.Direct != 0 || s.Slow != 1 || s.Suspects != 0 {
 			t.Errorf("with a slow parent: %+v", s)
 		}
 		if took := read(23); took > 100*time.Millisecond {
@@ -237,6 +237,27 @@ func TestPartialPartition(t *testing.T) {
 		time.Sleep(3 * time.Minute)
 		if s := leaf.Stats(); s.Suspects+s.Slow != 0 {
 			t.Errorf("together again: %+v", s)
+		}
+	})
+}
+
+// TestFewTakeTheRootsPlace: where all are slow, only the first nodes of a tree turn to the PFS for that.
+func TestFewTakeTheRootsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFleet(t, 8, 1, 8, plan{trees: 1})
+		for position := 1; position < 8; position++ {
+			m := f.at(0, position)
+			for before := range position {
+				m.peer(m.forest.Rank(0, before)).slowed("the test says so")
+			}
+			asked := 0
+			r := route{0, position, m.forest.shape}
+			for range m.upstream(r) {
+				asked++
+			}
+			if leads := m.leads(r); leads != (position <= maxStandIns) || leads != (asked == 0) {
+				t.Errorf("position %d takes the root's place: %v, and asks %d peers", position, leads, asked)
+			}
 		}
 	})
 }

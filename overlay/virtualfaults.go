@@ -138,11 +138,11 @@ func (h *VirtualHost) obstacle(other *VirtualHost, accepts bool) (<-chan struct{
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch parted := h.parted[other]; {
-	case h.dead && !(h.garbage && accepts):
+	case h.dead && (!h.garbage || !accepts):
 		return nil, syscall.ECONNREFUSED
 	case parted != nil:
 		return parted, nil
-	case h.cut != nil && !(h.stopped && accepts):
+	case h.cut != nil && (!h.stopped || !accepts):
 		return h.cut, nil
 	}
 	return nil, nil
