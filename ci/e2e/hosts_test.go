@@ -197,3 +197,29 @@ func TestHostsBare(t *testing.T) {
 		t.Errorf("jobs: %v", left)
 	}
 }
+
+// TestHostsPBS: a PBS job, played by its environment, runs on the first of its hosts, with MPICH's mpiexec as its
+// launcher: launch, import on every host, stop.
+func TestHostsPBS(t *testing.T) {
+	m := hosts(t, 4, nodes.WithSharedMemory())
+	all := m.Hosts()
+	file := filepath.Join(m.dir, "nodefile")
+	if err := os.WriteFile(file, []byte("n1\nn1\nn2\nn3\nn4\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.env = []string{"PBS_ENVIRONMENT=PBS_BATCH", "PBS_JOBID=17.ctl", "PBS_JOBNAME=copper", "PBS_QUEUE=all", "PBS_NODEFILE=" + file,
+		"PBS_NODENUM=0", "PBS_TASKNUM=1", "PBS_O_WORKDIR=" + m.dir, "PBS_O_HOST=ctl", "HYDRA_LAUNCHER=ssh", "HYDRA_LAUNCHER_EXEC=" + m.Agent()}
+	if out := m.run(all[0], "copper-mpich launch --print"); !strings.Contains(out, "-n 4 -ppn 1 -hosts n1,n2,n3,n4 "+m.bin+"/copper-mpich serve") {
+		t.Error(out)
+	}
+	m.run(all[0], "copper-mpich launch --target "+site(t))
+	m.imports(all...)
+	if out := m.run(all[2], "copper-mpich status"); !strings.Contains(out, "4 of 4 nodes answer") {
+		t.Error(out)
+	}
+	m.run(all[0], "copper-mpich stop")
+	m.nothingLeft(all...)
+	if id, err := os.ReadDir(m.jobs); err != nil || len(id) != 1 || id[0].Name() != "17" {
+		t.Errorf("jobs: %v, %v", id, err)
+	}
+}

@@ -21,7 +21,7 @@ type batch struct {
 }
 
 // slurmOn makes a machine of n hosts with Slurm.
-func slurmOn(t *testing.T, n int) *batch {
+func slurmOn(t *testing.T, n int, options ...nodes.Option) *batch {
 	t.Helper()
 	binary(t, "copper")
 	if err := slurm.Check(); err != nil {
@@ -30,7 +30,7 @@ func slurmOn(t *testing.T, n int) *batch {
 		}
 		t.Skip(err)
 	}
-	m := hosts(t, n)
+	m := hosts(t, n, options...)
 	c, err := slurm.Up(m.Network)
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +42,12 @@ func slurmOn(t *testing.T, n int) *batch {
 	})
 	m.env = c.Environment()
 	return &batch{m, c}
+}
+
+// machines says what hosts each binary's MPI needs.
+var machines = map[string][]nodes.Option{
+	"copper":       nil,
+	"copper-mpich": {nodes.WithSharedMemory()},
 }
 
 // job is a batch job.
@@ -104,10 +110,9 @@ srun --overlap --mpi=none -N $SLURM_JOB_NUM_NODES --ntasks-per-node=1 env PYTHON
 // TestSlurmJob: a batch job launches, imports through the mount on every node, and stops; the step ends
 // with 0, and nothing is left. Twice in one job.
 func TestSlurmJob(t *testing.T) {
-	b := slurmOn(t, 4)
-	for _, mpi := range []string{"copper", "copper-mpich"} {
+	for mpi, options := range machines {
 		t.Run(mpi, func(t *testing.T) {
-			b.machine.t = t
+			b := slurmOn(t, 4, options...)
 			j := b.submit(fmt.Sprintf(`
 export MOUNT=%s
 for i in 1 2; do
@@ -206,17 +211,17 @@ func (j *job) completed() {
 	}
 }
 
-func withPython(h *nodes.Host, m *machine) bool {
+// works tells whether the mount on a host answers.
+func (m *machine) works(h *nodes.Host) bool {
 	_, err := m.try(h, "head -c 1 "+onMount+"/numpy/__init__.py >/dev/null")
 	return err == nil
 }
 
 // TestSlurmDaemonKilled: the step goes on, the daemon comes back, the others notice nothing.
 func TestSlurmDaemonKilled(t *testing.T) {
-	b := slurmOn(t, 4)
-	for _, mpi := range []string{"copper", "copper-mpich"} {
+	for mpi, options := range machines {
 		t.Run(mpi, func(t *testing.T) {
-			b.machine.t = t
+			b := slurmOn(t, 4, options...)
 			j := b.held(mpi, mpi+" stop")
 			victim := j.nodes().Nodes[2]
 			host := b.Hosts()[2]
@@ -224,7 +229,7 @@ func TestSlurmDaemonKilled(t *testing.T) {
 				t.Fatalf("rank 2 is on %s", victim.Host)
 			}
 			b.run(host, fmt.Sprint("kill -KILL ", victim.PID))
-			await(t, "the mount to work again", func() bool { return withPython(host, b.machine) })
+			await(t, "the mount to work again", func() bool { return b.works(host) })
 			b.imports(b.Hosts()...)
 			if n := j.nodes().Nodes[2]; n.PID == victim.PID || n.Supervisor != victim.Supervisor || n.Restarts != 1 {
 				t.Errorf("before %+v, after %+v", victim, n)
@@ -255,7 +260,7 @@ func TestSlurmRankKilled(t *testing.T) {
 // TestSlurmCancelled: scancel leaves nothing.
 func TestSlurmCancelled(t *testing.T) {
 	b := slurmOn(t, 4)
-	j := b.held("copper-mpich", "echo released")
+	j := b.held("copper", "echo released")
 	b.imports(b.Hosts()...)
 	b.run(b.Front(), "scancel "+j.id)
 	if state := j.over(); state != "CANCELLED" {
@@ -264,29 +269,44 @@ func TestSlurmCancelled(t *testing.T) {
 	b.nothingLeft(b.Hosts()...)
 }
 
-// TestSlurmLauncherKilled: srun is killed, and Slurm kills all ranks without a word; the stop removes what they
-// left on all nodes, and the same job can launch again.
+// TestSlurmLauncherKilled: without srun the step goes on, and ends by copper stop.
 func TestSlurmLauncherKilled(t *testing.T) {
 	b := slurmOn(t, 4)
-	j := b.held("copper", fmt.Sprintf(`
-copper stop || echo "stop: $?"
-for i in $(seq 4); do srun --overlap --mpi=none -N 1 -w n$i grep fuse.copper /proc/self/mountinfo && exit 1; done
-copper launch --target %s
-MOUNT=%s
-export MOUNT
-%s
-copper stop
-`, site(t), onMount, importEverywhere))
-	supervisors := j.nodes().Nodes
+	j := b.held("copper", "copper stop")
 	b.run(b.Hosts()[0], "pkill -KILL -x srun")
-	for _, n := range supervisors {
-		b.run(b.Hosts()[n.Rank], fmt.Sprintf("for i in $(seq 300); do kill -0 %d 2>/dev/null || exit 0; sleep 0.1; done; ps ax; exit 1", n.Supervisor))
-	}
-	for _, h := range b.Hosts() {
-		t.Log(h.Name(), b.run(h, "grep fuse.copper /proc/self/mountinfo || :"))
+	b.imports(b.Hosts()...)
+	if s := j.nodes(); len(s.Nodes) != 4 {
+		t.Errorf("%d nodes answer", len(s.Nodes))
 	}
 	j.completed()
-	t.Log(j.said())
+	if !strings.Contains(j.said(), "4 of 4 nodes told") {
+		t.Error(j.said())
+	}
+	b.nothingLeft(b.Hosts()...)
+}
+
+// TestSlurmAllKilled: all ranks of all nodes are killed at once; the stop removes what they left everywhere,
+// and the same job can launch again.
+func TestSlurmAllKilled(t *testing.T) {
+	b := slurmOn(t, 4)
+	j := b.held("copper", fmt.Sprintf(`
+copper stop && exit 1
+for i in $(seq 4); do srun --overlap --mpi=none -N 1 -n 1 -w n$i grep fuse.copper /proc/self/mountinfo && exit 1; done
+export MOUNT=%s
+copper launch --target %s
+%s
+copper stop
+`, onMount, site(t), importEverywhere))
+	for _, n := range j.nodes().Nodes {
+		b.run(b.Hosts()[n.Rank], fmt.Sprintf("kill -STOP %d; kill -KILL %d; kill -KILL %[1]d; grep fuse.copper /proc/self/mountinfo", n.Supervisor, n.PID))
+	}
+	j.completed()
+	if n := strings.Count(j.said(), "unmounted "+onMount+", left by rank"); n != 4 {
+		t.Errorf("%d of 4 mounts were taken away by the stop:\n%s", n, j.said())
+	}
+	if n := strings.Count(j.said(), "imported"); n != 4 {
+		t.Errorf("%d of 4 imports:\n%s", n, j.said())
+	}
 	b.nothingLeft(b.Hosts()...)
 }
 
@@ -305,6 +325,9 @@ func TestSlurmNodeLost(t *testing.T) {
 		t.Errorf("%d nodes answer, missing %v", len(s.Nodes), s.Missing)
 	}
 	j.release()
-	t.Log(j.over(), time.Since(began).Round(time.Millisecond), j.said())
+	if state := j.over(); state != "COMPLETED" || !strings.Contains(j.said(), "3 of 4 nodes told") || !strings.Contains(j.said(), "n4 could not be cleared") {
+		t.Errorf("the job: %s: %s", state, j.said())
+	}
+	t.Logf("the job has ended %v after the crash", time.Since(began).Round(time.Millisecond))
 	b.nothingLeft(b.Hosts()[:3]...)
 }

@@ -129,7 +129,11 @@ func startHost(p plan, i int) (pid int, err error) {
 	cmd := command(firstName, p.Program)
 	cmd.ExtraFiles = []*os.File{orders, reports}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
+	apart := uintptr(namespaces)
+	if p.SharedMemory {
+		apart &^= syscall.CLONE_NEWIPC | syscall.CLONE_NEWPID
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: apart, Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
@@ -227,6 +231,9 @@ func furnish(p plan, name string) error {
 		{"tmpfs", "/tmp", "tmpfs", "mode=1777"},
 		{"tmpfs", "/dev/shm", "tmpfs", "mode=1777"},
 	} {
+		if p.SharedMemory && m.target == "/dev/shm" {
+			continue
+		}
 		var flags uintptr
 		if m.fstype == "" {
 			flags = unix.MS_BIND

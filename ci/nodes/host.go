@@ -94,6 +94,9 @@ func (h *Host) setPorts(state string) error {
 // Crash ends the host as a power cut does: its peers get no word of it, then its first process
 // is killed, and the kernel all others. It returns when they are gone.
 func (h *Host) Crash() error {
+	if h.network.shared {
+		return errors.New("hosts with shared memory can't crash")
+	}
 	if err := h.Cut(); err != nil {
 		return err
 	}

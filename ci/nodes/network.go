@@ -26,6 +26,7 @@ const (
 type Network struct {
 	dir        string
 	interfaces []string
+	shared     bool // see WithSharedMemory
 	front      *Host
 	hosts      []*Host
 
@@ -44,12 +45,21 @@ func WithInterfaces(names ...string) Option {
 	return func(p *plan) { p.Interfaces = names }
 }
 
+// WithSharedMemory leaves process ids, IPC and /dev/shm to all hosts together, as though they were one in
+// that: for an MPI that reaches other hosts only by a network library that is of no use here (Debian's
+// MPICH: the UCX in it deadlocks in MPI_Finalize more often than not). Such a host can't crash.
+func WithSharedMemory() Option {
+	return func(p *plan) { p.SharedMemory = true }
+}
+
 // plan is what the first process of the front-end has to know. It is also made known to hosts.
 type plan struct {
 	Dir        string
 	Program    string // this program, started again for the first processes
 	Hosts      int
 	Interfaces []string
+
+	SharedMemory bool
 }
 
 // pids are the first processes of the front-end and of the hosts, as the machine numbers them.
@@ -91,7 +101,7 @@ func Up(n int, options ...Option) (*Network, error) {
 		return nil, err
 	}
 	p.Dir, p.Program = dir, filepath.Join(dir, agentName)
-	net := &Network{dir: dir, interfaces: p.Interfaces, ended: make(chan struct{})}
+	net := &Network{dir: dir, interfaces: p.Interfaces, shared: p.SharedMemory, ended: make(chan struct{})}
 	if err := net.start(p); err != nil {
 		return nil, errors.Join(err, net.Down())
 	}
