@@ -37,7 +37,6 @@ type strangers struct {
 	waiting  map[string][]*stranger // by remote address, oldest first; no empty ones
 	count    int
 	vacated  chan struct{} // closed when one leaves; nil while nobody waits for that
-	dropped  int64
 	lastTold time.Time
 }
 
@@ -90,7 +89,6 @@ func (s *strangers) try(conn net.Conn) (entered *stranger, vacated <-chan struct
 			return nil, s.vacated, wait
 		}
 		s.remove(oldest)
-		s.dropped++
 		_ = oldest.conn.Close()
 	}
 	entered = &stranger{conn: conn, from: host(conn.RemoteAddr()), came: now}
