@@ -169,6 +169,10 @@ func (p *peer) slow() bool {
 	return till != 0 && time.Now().UnixNano() < till
 }
 
+// lastinglySlow tells whether the peer is slow and was before: no hiccup of a node that is short of
+// processors is reason enough to read the PFS a second time.
+func (p *peer) lastinglySlow() bool { return p.slow() && p.delays.strikes.Load() > 1 }
+
 // answered notes that the peer has done what was asked.
 func (p *peer) answered() {
 	p.failures.good(p.overlay.timing)
