@@ -18,13 +18,14 @@ type asker struct {
 	*link
 	memory *store.Memory
 	timing Timing
+	born   time.Time
 
 	// places holds one token for each request that the other end has yet to answer, whether its
 	// caller still waits or not: [inFlight] at most.
 	places chan struct{}
 	broken chan struct{} // closed when the link is
 
-	replied atomic.Int64 // clock time of the latest reply
+	replied atomic.Int64 // when the latest reply came: nanoseconds since born
 
 	mu     sync.Mutex // never held while reading, writing or waiting
 	err    error      // why the link is broken
@@ -59,7 +60,7 @@ var errIdle = errors.New("the connection was idle")
 
 func newAsker(l *link, memory *store.Memory, timing Timing) *asker {
 	return &asker{
-		link: l, memory: memory, timing: timing,
+		link: l, memory: memory, timing: timing, born: time.Now(),
 		places: make(chan struct{}, inFlight[l.channel]),
 		broken: make(chan struct{}),
 		calls:  make(map[uint64]*call),
@@ -238,7 +239,7 @@ func (a *asker) finish(c *call, err error) {
 	now := time.Now()
 	c.reply.took = now.Sub(c.asked)
 	if err == nil {
-		a.replied.Store(now.UnixNano())
+		a.replied.Store(int64(now.Sub(a.born)))
 	}
 	if c.err = err; abandoned || err != nil || c.reply.status != statusOK {
 		c.release()

@@ -29,7 +29,7 @@
 // A question whose answer is late is put to the next ancestor as well, and the first to answer wins
 // (hedge.go). Late is far beyond what is usual for its kind, and 250 ms at least. Hedges are at most a
 // twentieth of the requests, and they meet in the store above, so they are nothing to the PFS. Only where a root
-// itself is slow do the first few nodes after it read the PFS in its place.
+// itself is lastingly slow do the first few nodes after it read the PFS in its place.
 //
 // When a peer has been silent for one interval, those that would be asked next are tried side by side,
 // and some others at random (solitude.go): so several dead ancestors cost little more time than

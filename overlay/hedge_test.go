@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/copper-hpc/copper/store"
+	"github.com/copper-hpc/copper/store/storetest"
 )
 
 // startLine starts n hosts, each the parent of the next, and returns them from the root down.
@@ -105,7 +108,7 @@ func TestSlowRootIsReplaced(t *testing.T) {
 			below = append(below, f.at(0, position).self)
 		}
 		f.readAll(t, below, paths[16:], 2)
-		if f.stall > 3*time.Second {
+		if f.stall > 5*time.Second {
 			t.Errorf("below a slow root a question took %v (%s)", f.stall, f.which)
 		}
 		for position := range n {
@@ -248,7 +251,12 @@ func TestFewTakeTheRootsPlace(t *testing.T) {
 		for position := 1; position < 8; position++ {
 			m := f.at(0, position)
 			for before := range position {
-				m.peer(m.forest.Rank(0, before)).slowed("the test says so")
+				p := m.peer(m.forest.Rank(0, before))
+				p.slowed("the test says so")
+				if m.leads(route{0, position, m.forest.shape}) {
+					t.Errorf("position %d takes the root's place for a hiccup", position)
+				}
+				p.delays.strike(m.clock())
 			}
 			asked := 0
 			r := route{0, position, m.forest.shape}
@@ -258,6 +266,33 @@ func TestFewTakeTheRootsPlace(t *testing.T) {
 			if leads := m.leads(r); leads != (position <= maxStandIns) || leads != (asked == 0) {
 				t.Errorf("position %d takes the root's place: %v, and asks %d peers", position, leads, asked)
 			}
+		}
+	})
+}
+
+// TestLongReplyIsASignOfLife: a reply that takes its time is what an idle connection was waited for, and
+// shows that the peer is alive.
+func TestLongReplyIsASignOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, origin := pfs(t, 0)
+		network := NewVirtualNetwork(Wire{Bandwidth: 400e3})
+		hosts := []*VirtualHost{network.Host(), network.Host()}
+		c := start(t, plan{nodes: 2, origin: origin, transport: func(rank int) Transport { return hosts[rank] }})
+		leaf := c.at(0, 1)
+		tree, _ := leaf.origin.(*storetest.Tree)
+		for _, size := range []int{1, store.ChunkSize} {
+			path := fmt.Sprintf("/of%d", size)
+			tree.Write(path, make([]byte, size))
+			file := store.File{Path: path, Version: leaf.stat(t, path).Version()}
+			chunk, err := leaf.ReadChunk(t.Context(), file, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			chunk.Release()
+			time.Sleep(10 * time.Second)
+		}
+		if s := leaf.Stats(); s.Suspects != 0 || s.Failovers != 0 {
+			t.Errorf("after a reply that took long: %+v", s)
 		}
 	})
 }

@@ -108,6 +108,7 @@ type Overlay struct {
 	local       func(path string) bool
 	timing      Timing
 	log         *slog.Logger
+	born        time.Time
 
 	ctx     context.Context // done when the overlay is closed
 	cancel  context.CancelFunc
@@ -157,7 +158,7 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 		self: cfg.Self, nodes: cfg.Nodes, secret: cfg.Secret, encrypt: cfg.Encrypt, forest: forest,
 		origin: origin, memory: cfg.Memory, transport: cfg.Transport, local: cfg.Local,
 		compression: cfg.Compression,
-		timing:      cfg.Timing.withDefaults(), log: cfg.Log,
+		timing:      cfg.Timing.withDefaults(), log: cfg.Log, born: time.Now(),
 		first:   func(string) {},
 		traffic: traffic{trees: make([]treeTraffic, forest.trees)},
 		peers:   make(map[int]*peer),
@@ -185,6 +186,9 @@ func New(cfg Config, origin store.Source) (*Overlay, error) {
 
 // Forest is the trees of the job.
 func (o *Overlay) Forest() *Forest { return o.forest }
+
+// clock is a time that only goes forward, whatever is done to that of the host.
+func (o *Overlay) clock() time.Duration { return time.Since(o.born) }
 
 // Close ends all connections and waits until every goroutine of the overlay has ended. Questions
 // asked of it from then on go to the origin.

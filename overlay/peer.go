@@ -37,9 +37,9 @@ type peer struct {
 	since    atomic.Pointer[time.Time] // when it became a suspect; nil: it is none, or is becoming one
 	failures record                    // to answer
 	delays   record                    // in answering
-	slowTill atomic.Int64              // others are preferred until then: clock time, 0 for never
+	slowTill atomic.Int64              // others are preferred until then, by [Overlay.clock]; 0 for never
 	outrun   atomic.Int32              // how often in a row somebody else was clearly faster
-	heard    atomic.Int64              // clock time of the latest sign of life that was noticed
+	heard    atomic.Int64              // the latest sign of life that was noticed, by [Overlay.clock]
 	checking atomic.Bool
 
 	mu     sync.Mutex

@@ -198,15 +198,15 @@ func (o *Overlay) upstream(r route) iter.Seq[*peer] {
 	}
 }
 
-// leads tells whether this node acts as the root of a tree, since all before it are dead or slow. Only
-// the first few do: where everything is slow, the network itself for instance, the others wait rather than all
-// turn to the PFS.
+// leads tells whether this node acts as the root of a tree, since all before it are dead or lastingly slow. For
+// slowness only the first few do: where everything is slow, the network itself for instance, the others wait
+// rather than all turn to the PFS.
 func (o *Overlay) leads(r route) bool {
 	if r.position > maxStandIns {
 		return false
 	}
 	for before := range r.position {
-		if p := o.peer(o.forest.Rank(r.tree, before)); !p.suspect.Load() && !p.slow() {
+		if p := o.peer(o.forest.Rank(r.tree, before)); !p.suspect.Load() && !p.lastinglySlow() {
 			return false
 		}
 	}

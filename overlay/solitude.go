@@ -21,7 +21,7 @@ const (
 // wait for one silent peer after the other, anew in every tree; it reads the PFS instead until
 // somebody answers a probe.
 type solitude struct {
-	latest atomic.Int64 // clock time of the latest sign of life of anybody
+	latest atomic.Int64 // the latest sign of life of anybody, by [Overlay.clock]
 	is     atomic.Bool  // nobody can be heard
 
 	mu     sync.Mutex
@@ -32,7 +32,7 @@ type solitude struct {
 // silent counts a peer of which nothing has been heard since some moment.
 func (s *solitude) silent(o *Overlay, since time.Time) {
 	s.mu.Lock()
-	if time.Unix(0, s.latest.Load()).After(since.Add(o.timing.beat())) {
+	if o.later(&s.latest, since) {
 		s.fallen = 0 // others can be heard
 		s.mu.Unlock()
 		return
@@ -56,8 +56,8 @@ func (s *solitude) silent(o *Overlay, since time.Time) {
 }
 
 // heard notes a sign of life of anybody.
-func (s *solitude) heard(o *Overlay, now time.Time) {
-	s.latest.Store(now.UnixNano())
+func (s *solitude) heard(o *Overlay, clock int64) {
+	s.latest.Store(clock)
 	if !s.is.Load() {
 		return
 	}

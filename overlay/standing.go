@@ -26,11 +26,11 @@ func silent(err error) bool {
 // between, is tried less and less often.
 type record struct {
 	strikes atomic.Int32
-	latest  atomic.Int64 // clock time
+	latest  atomic.Int64 // by [Overlay.clock]
 }
 
-func (r *record) strike() {
-	r.latest.Store(time.Now().UnixNano())
+func (r *record) strike(clock time.Duration) {
+	r.latest.Store(int64(clock))
 	r.strikes.Add(1)
 }
 
@@ -53,8 +53,8 @@ func (r *record) bound(t Timing) time.Duration {
 }
 
 // good notes good conduct.
-func (r *record) good(t Timing) {
-	if r.strikes.Load() > 0 && time.Now().UnixNano()-r.latest.Load() > int64(2*r.bound(t)) {
+func (r *record) good(o *Overlay) {
+	if r.strikes.Load() > 0 && o.clock()-time.Duration(r.latest.Load()) > 2*r.bound(o.timing) {
 		r.strikes.Store(0)
 	}
 }
@@ -68,25 +68,24 @@ func (p *peer) distrust(err error) bool {
 	}
 	now := time.Now()
 	p.since.Store(&now)
-	p.failures.strike()
+	p.failures.strike(o.clock())
 	o.log.Warn("a peer does not answer; others are asked", "rank", p.node.Rank, "host", p.node.Host, "err", err)
 	o.start(p.probe)
 	return true
 }
 
-// fall ends all that is under way with a peer of which nothing has been heard since some moment, and tells
-// whether that is so. Who waits for it on another line needn't find out for himself.
-func (p *peer) fall(since time.Time, err error) bool {
-	// What is heard is noticed a beat later.
-	if time.Unix(0, p.heard.Load()).After(since.Add(p.overlay.timing.beat())) {
-		return false
+// fall ends all that is under way with a peer of which nothing has been heard since some moment, on whatever
+// line. Who waits for it on another one needn't find out for himself.
+func (p *peer) fall(since time.Time, err error) {
+	o := p.overlay
+	if o.later(&p.heard, since) {
+		return
 	}
 	first := p.distrust(err)
 	p.drop(err)
 	if first {
-		p.overlay.solitude.silent(p.overlay, since)
+		o.solitude.silent(o, since)
 	}
-	return true
 }
 
 // drop breaks all links to the peer, and those that are being made.
@@ -110,8 +109,15 @@ func (p *peer) drop(err error) {
 
 // hear notes a sign of life.
 func (p *peer) hear(now time.Time) {
-	p.heard.Store(now.UnixNano())
-	p.overlay.solitude.heard(p.overlay, now)
+	clock := int64(now.Sub(p.overlay.born))
+	p.heard.Store(clock)
+	p.overlay.solitude.heard(p.overlay, clock)
+}
+
+// later tells whether a sign of life was noticed that came after some moment. What comes is noticed a beat
+// later at most.
+func (o *Overlay) later(heard *atomic.Int64, than time.Time) bool {
+	return time.Duration(heard.Load()) > than.Sub(o.born)+o.timing.beat()
 }
 
 // probe tries to reach a suspect until it succeeds. Requests aren't held up by the trying.
@@ -120,7 +126,7 @@ func (p *peer) probe() {
 	for o.solitude.pause(o.ctx, p.failures.pause(o.timing)) {
 		l, err := p.reach(o.ctx, way{controlTree, control})
 		if err != nil {
-			p.failures.strike()
+			p.failures.strike(o.clock())
 			o.log.Debug("a suspect is still out of reach", "rank", p.node.Rank, "host", p.node.Host, "err", err)
 			continue
 		}
@@ -135,7 +141,7 @@ func (p *peer) probe() {
 // check finds out whether the peer is alive, in the background, and tells whether that isn't known yet.
 func (p *peer) check() bool {
 	o := p.overlay
-	fresh := time.Since(time.Unix(0, p.heard.Load())) < o.timing.beat()
+	fresh := o.clock()-time.Duration(p.heard.Load()) < o.timing.beat()
 	if fresh || p.suspect.Load() {
 		return false
 	}
@@ -159,9 +165,9 @@ func (p *peer) slowed(why string) {
 	if p.slow() || p.suspect.Load() {
 		return
 	}
-	p.delays.strike()
+	p.delays.strike(o.clock())
 	pause := p.delays.pause(o.timing)
-	p.slowTill.Store(time.Now().Add(pause).UnixNano())
+	p.slowTill.Store(int64(o.clock() + pause))
 	o.log.Info("a peer is slow; others are preferred for a while",
 		"rank", p.node.Rank, "host", p.node.Host, "why", why, "for", pause)
 }
@@ -169,13 +175,17 @@ func (p *peer) slowed(why string) {
 // slow tells whether others are to be preferred.
 func (p *peer) slow() bool {
 	till := p.slowTill.Load()
-	return till != 0 && time.Now().UnixNano() < till
+	return till != 0 && p.overlay.clock() < time.Duration(till)
 }
+
+// lastinglySlow tells whether the peer is slow and was before: no hiccup of a node that is short of
+// processors is reason enough to read the PFS a second time.
+func (p *peer) lastinglySlow() bool { return p.slow() && p.delays.strikes.Load() > 1 }
 
 // answered notes that the peer has done what was asked.
 func (p *peer) answered() {
-	p.failures.good(p.overlay.timing)
-	p.delays.good(p.overlay.timing)
+	p.failures.good(p.overlay)
+	p.delays.good(p.overlay)
 	if p.outrun.Load() != 0 {
 		p.outrun.Store(0)
 	}

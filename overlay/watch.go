@@ -34,10 +34,12 @@ func (p *peer) watch(a *asker) {
 		now := time.Now()
 		silent := true
 		if n := a.received.Load(); n != received {
-			received, heard, used = n, now, now
-			if !waited {
-				heard = time.Unix(0, a.replied.Load()) // it is long since this was last looked at
+			// It may be long since this was last looked at.
+			replied := a.born.Add(time.Duration(a.replied.Load()))
+			if waited || !replied.After(heard) {
+				replied = now // what has come is part of a reply
 			}
+			received, heard, used = n, replied, now
 			silent, looked = false, false
 			p.hear(heard)
 		}
@@ -64,9 +66,8 @@ func (p *peer) watch(a *asker) {
 		switch silence := now.Sub(since); {
 		case silence >= missedPings*timing.Ping:
 			err := fmt.Errorf("%w for %s", errSilent, silence.Round(time.Millisecond))
-			if !p.fall(since, err) {
-				a.fail(err) // only this way to it is broken
-			}
+			p.fall(since, err)
+			a.fail(err) // if only this way to it is broken
 			return
 		case silence >= timing.Ping && !looked:
 			looked = true
