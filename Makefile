@@ -1,6 +1,7 @@
 # make           build bin/copper with this machine's OpenMPI (without MPI where there is none)
 # make mpich     build bin/copper-mpich
 # make test      install what is missing, then run everything
+# make test-sites  run jobs on several hosts and under Slurm, as on the machines; as root
 # make demo      see it work, in a few minutes
 # make bench     measure; slower
 # make install PREFIX=/usr/local
@@ -22,7 +23,7 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
 
-.PHONY: all copper mpich deps test unit race e2e lint demo bench bench-overlay install clean
+.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay install clean
 
 all: copper
 
@@ -59,7 +60,17 @@ race:
 
 e2e: export COPPER_E2E = $(CURDIR)/bin
 e2e:
-	$(GO) test -count=1 -timeout 15m ./ci/e2e/...
+	$(GO) test -count=1 -timeout 15m -skip '^TestSlurm' ./ci/e2e/...
+
+# Hosts of namespaces, and a Slurm on them.
+test-sites: export COPPER_E2E = $(CURDIR)/bin
+test-sites: export COPPER_REQUIRE_NODES = 1
+test-sites: export COPPER_REQUIRE_SLURM = 1
+test-sites:
+	@ci/deps sites
+	@$(MAKE) --no-print-directory copper mpich
+	$(GO) test -count=1 ./ci/nodes ./ci/slurm
+	$(GO) test -count=1 -timeout 15m -run '^Test(Hosts|Slurm)' ./ci/e2e
 
 lint: export GOFLAGS =
 lint:
