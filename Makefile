@@ -1,6 +1,7 @@
 # make           build bin/copper with this machine's OpenMPI (without MPI where there is none)
 # make mpich     build bin/copper-mpich
 # make test      install what is missing, then run everything
+# make test-sites  run jobs on several hosts and under Slurm, as on the machines; as root
 # make demo      see it work, in a few minutes
 # make bench     measure; slower
 # make fuzz      feed every decoder and protocol end with bytes that nobody sent, FUZZTIME=30s each
@@ -23,7 +24,7 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
 
-.PHONY: all copper mpich deps test unit race e2e lint demo bench bench-overlay bench-node fuzz install clean
+.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay bench-node fuzz install clean
 
 all: copper
 
@@ -61,7 +62,17 @@ race:
 # In parallel: the jobs of the fault matrix, which mostly wait.
 e2e: export COPPER_E2E = $(CURDIR)/bin
 e2e:
-	$(GO) test -count=1 -timeout 15m -parallel 4 ./ci/e2e/...
+	$(GO) test -count=1 -timeout 15m -parallel 4 -skip '^TestSlurm' ./ci/e2e/...
+
+# Hosts of namespaces, and a Slurm on them.
+test-sites: export COPPER_E2E = $(CURDIR)/bin
+test-sites: export COPPER_REQUIRE_NODES = 1
+test-sites: export COPPER_REQUIRE_SLURM = 1
+test-sites:
+	@ci/deps sites
+	@$(MAKE) --no-print-directory copper mpich
+	$(GO) test -count=1 ./ci/nodes ./ci/slurm
+	$(GO) test -count=1 -timeout 15m -run '^Test(Hosts|Slurm)' ./ci/e2e
 
 lint: export GOFLAGS =
 lint:

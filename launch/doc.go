@@ -1,5 +1,5 @@
 // Package launch answers for everything about a Copper job that is not the data path: the job's id
-// and directory, the launcher's command line, the state file by which a job is found and its
+// and directory, the hosts that a scheduler gave it, the launcher's command line, the state file by which a job is found and its
 // readiness is known, the control socket of each daemon, mount points and what a killed job left
 // behind on them, the supervisor that starts a daemon again when it dies, the orderly end, and the
 // checks of `copper doctor`.
@@ -23,7 +23,8 @@
 // [Shut]): nobody is told that a file that exists does not.
 //
 // A client asks any daemon of its own node; that daemon asks the others over the overlay, which
-// this package knows only as a function ([Gather]). It knows nothing of FUSE, MPI or the network,
+// this package knows only as a function ([Gather]). Hosts whose daemons do not answer are swept by a step of
+// their own ([Others]). It knows nothing of FUSE, MPI or the network,
 // and it never touches a mount from the process that asks: mounts are probed by child processes
 // that can be killed ([Probe]).
 package launch

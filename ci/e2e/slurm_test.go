@@ -127,7 +127,7 @@ done
 cat $COPPER_DIR/$SLURM_JOB_ID/logs/launcher.log
 `, onMount, mpi, site(t), importEverywhere))
 			if state := j.over(); state != "COMPLETED" {
-				t.Fatalf("%s: %s\n%s", state, j.said(), b.machine.logs())
+				t.Fatalf("%s: %s\n%s", state, j.said(), b.logs())
 			}
 			said := j.said()
 			if strings.Count(said, "imported") != 8 || strings.Count(said, "4 of 4 nodes answer") != 2 || strings.Contains(said, "error") {
@@ -143,14 +143,20 @@ cat $COPPER_DIR/$SLURM_JOB_ID/logs/launcher.log
 	}
 }
 
-// TestSlurmPrint: what would be run is shown, and nothing is.
-func TestSlurmPrint(t *testing.T) {
+// TestSlurmRefused: what would be run is shown, and nothing is. What one host alone lacks is said.
+func TestSlurmRefused(t *testing.T) {
 	b := slurmOn(t, 2)
-	j := b.submit("copper launch --print; copper-mpich launch --print")
+	j := b.submit(`
+copper launch --print
+copper-mpich launch --print
+mkdir /tmp/mine
+copper launch --target /tmp/mine || echo "exit code $?"
+rmdir /tmp/mine`)
 	if state := j.over(); state != "COMPLETED" {
 		t.Fatalf("%s: %s", state, j.said())
 	}
-	for _, want := range []string{"--mpi=pmix " + b.bin + "/copper serve", "--mpi=pmi2 " + b.bin + "/copper-mpich serve", "/usr/bin/srun --overlap -N 2 -n 2"} {
+	for _, want := range []string{"--mpi=pmix " + b.bin + "/copper serve", "--mpi=pmi2 " + b.bin + "/copper-mpich serve", "/usr/bin/srun --overlap -N 2 -n 2",
+		"n2", "target /tmp/mine: no such file or directory", "exit code 2"} {
 		if !strings.Contains(j.said(), want) {
 			t.Errorf("no %s in %s", want, j.said())
 		}
@@ -191,7 +197,7 @@ func (j *job) nodes() launch.Status {
 		err = json.Unmarshal([]byte(out), &s)
 	}
 	if err != nil {
-		j.b.t.Fatalf("status: %v: %s\n%s", err, out, j.b.machine.logs())
+		j.b.t.Fatalf("status: %v: %s\n%s", err, out, j.b.logs())
 	}
 	return s
 }
@@ -207,7 +213,7 @@ func (j *job) completed() {
 	j.b.t.Helper()
 	j.release()
 	if state := j.over(); state != "COMPLETED" {
-		j.b.t.Fatalf("the job: %s: %s\n%s", state, j.said(), j.b.machine.logs())
+		j.b.t.Fatalf("the job: %s: %s\n%s", state, j.said(), j.b.logs())
 	}
 }
 
@@ -330,4 +336,17 @@ func TestSlurmNodeLost(t *testing.T) {
 	}
 	t.Logf("the job has ended %v after the crash", time.Since(began).Round(time.Millisecond))
 	b.nothingLeft(b.Hosts()[:3]...)
+}
+
+// TestSlurmInteractive: salloc gives a shell on the front-end, where launch works; stop says where to go.
+func TestSlurmInteractive(t *testing.T) {
+	b := slurmOn(t, 2)
+	said := b.run(b.Front(), fmt.Sprintf(`salloc --no-kill -N 2 bash -euc '
+copper launch --target %s
+copper status || echo "status: $?"
+srun --overlap --mpi=none -N 1 -n 1 -w n2 copper stop' 2>&1`, site(t)))
+	if !strings.Contains(said, "runs on n1 … n2 and not on this host") || !strings.Contains(said, "status: 1") || !strings.Contains(said, "2 of 2 nodes told") {
+		t.Error(said)
+	}
+	b.nothingLeft(b.Hosts()...)
 }
