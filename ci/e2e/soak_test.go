@@ -38,7 +38,7 @@ const (
 	soakLease  = time.Second
 	soakLarge  = 5 << 20                // bytes of the largest file
 	restarts   = 4                      // of a daemon within ten minutes: one less than its supervisor allows
-	enough     = 20                     // wrong answers, after which there is no need for more
+	mostWrong  = 20                     // wrong answers, after which there is no need for more
 	beforeNext = 100 * time.Millisecond // between two changes of one file: more than a file system's clock takes for a tick
 )
 
@@ -82,7 +82,7 @@ func (s *soak) judge(err error) {
 	s.event("WRONG %v", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wrong++; s.wrong <= enough {
+	if s.wrong++; s.wrong <= mostWrong {
 		s.t.Error(err)
 	}
 }
@@ -138,11 +138,19 @@ func TestSoak(t *testing.T) {
 			readers.Go(func() { s.read(rank, s.random(uint64(1000+10*rank+i))) })
 		}
 	}
-	time.AfterFunc(*soakFor, func() { close(s.stop) })
-	s.breakNodes() // here, because it may end the test
-	actors.Wait()
+	enough := sync.OnceFunc(func() { close(s.stop) })
+	defer time.AfterFunc(*soakFor, enough).Stop()
 	ended := make(chan struct{})
-	go func() { readers.Wait(); close(ended) }()
+	go func() { actors.Wait(); readers.Wait(); close(ended) }()
+	t.Cleanup(func() { // before the field goes, also if the test is ended early
+		enough()
+		select {
+		case <-ended:
+		case <-time.After(2 * hang):
+		}
+	})
+	s.breakNodes() // here, because it may end the test
+	enough()
 	select {
 	case <-ended:
 	case <-time.After(2 * hang):

@@ -16,13 +16,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// releaseBound is for a killed daemon to give up its sockets.
+const releaseBound = 5 * time.Second
+
 // babble listens where a daemon listened, and answers all who come with random bytes: some before
-// they are asked, some after, some without an end.
+// they are asked, some after, some without an end. A killed daemon that waits within the kernel (for
+// pages of its own mount, say) keeps its sockets: then nobody answers there.
 func babble(n Node) (mend func() error, err error) {
 	b := &babbler{conns: map[net.Conn]bool{}}
 	for _, e := range n.Endpoints {
-		addr := strings.TrimPrefix(e, "tcp://")
-		ln, err := listenFor(n, addr)
+		ln, err := listenFor(n, strings.TrimPrefix(e, "tcp://"))
+		if errors.Is(err, syscall.EADDRINUSE) && state(n.Daemon) != 0 {
+			continue
+		}
 		if err != nil {
 			return nil, errors.Join(err, b.close())
 		}
@@ -34,7 +40,7 @@ func babble(n Node) (mend func() error, err error) {
 
 // listenFor listens in the network of a node as soon as its killed daemon has let go of the address.
 func listenFor(n Node, addr string) (ln net.Listener, err error) {
-	for end := time.Now().Add(stopBound); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(releaseBound); ; time.Sleep(time.Millisecond) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)

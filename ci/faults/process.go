@@ -11,7 +11,7 @@ import (
 	"github.com/copper-hpc/copper/ci/nodes"
 )
 
-// stopBound is for a process to stop, or to give up its sockets after it was killed.
+// stopBound is for a process to stop.
 const stopBound = 20 * time.Second
 
 func signal(pid int, sig syscall.Signal) error {

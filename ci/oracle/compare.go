@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -119,15 +120,31 @@ func (c *comparison) content(rel, in, behind string) error {
 		}
 	}
 	if len(want) > 0 {
-		mapped, err := syscall.Mmap(int(f.Fd()), 0, len(want), syscall.PROT_READ, syscall.MAP_SHARED)
-		if err != nil || !bytes.Equal(mapped, want) {
+		if err := sameMapped(f, want); err != nil {
 			c.differ("%q: mmap differs (%v)", rel, err)
-		}
-		if err == nil {
-			_ = syscall.Munmap(mapped)
 		}
 	}
 	c.miss(rel, filepath.Join(in, "below"), filepath.Join(behind, "below"))
+	return nil
+}
+
+// sameMapped compares what a mapping of the file shows. A mapping of a file that is shorter than it
+// should be, or can't be read, is a fault, which must not end the program.
+func sameMapped(f *os.File, want []byte) (err error) {
+	mapped, err := syscall.Mmap(int(f.Fd()), 0, len(want), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = syscall.Munmap(mapped) }()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	if !bytes.Equal(mapped, want) {
+		return errors.New("other bytes")
+	}
 	return nil
 }
 

@@ -69,3 +69,16 @@ func TestOracle(t *testing.T) {
 		}
 	}
 }
+
+// TestMappedBeyondTheEnd: a file that is shorter than the one behind the mount is a difference, no
+// crash.
+func TestMappedBeyondTheEnd(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := sameMapped(f, make([]byte, 10_000)); err == nil {
+		t.Error("an empty file has 10,000 bytes")
+	}
+}
