@@ -25,7 +25,7 @@ type asker struct {
 	places chan struct{}
 	broken chan struct{} // closed when the link is
 
-	replied atomic.Int64 // when the latest reply came: nanoseconds since born
+	replied atomic.Int64 // when the latest reply came: nanoseconds since born; 0: none has
 
 	mu     sync.Mutex // never held while reading, writing or waiting
 	err    error      // why the link is broken
@@ -239,7 +239,7 @@ func (a *asker) finish(c *call, err error) {
 	now := time.Now()
 	c.reply.took = now.Sub(c.asked)
 	if err == nil {
-		a.replied.Store(int64(now.Sub(a.born)))
+		a.replied.Store(int64(now.Sub(a.born)) + 1)
 	}
 	if c.err = err; abandoned || err != nil || c.reply.status != statusOK {
 		c.release()

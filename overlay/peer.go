@@ -113,7 +113,12 @@ func (p *peer) dial(w way, late func()) (*asker, error) {
 		late()
 	})
 	defer look.Stop()
-	l, err := p.reach(p.trusted(), w)
+	trusted := p.trusted()
+	// If it falls after this look, or solitude begins, trusted ends. Control requests want their node and no other.
+	if w.channel != control && (p.suspect.Load() || o.solitude.is.Load()) {
+		return nil, errSuspect
+	}
+	l, err := p.reach(trusted, w)
 	if err != nil {
 		return nil, err
 	}

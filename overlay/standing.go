@@ -13,6 +13,9 @@ import (
 // errSilent: the peer was waited for, and gave no sign of life.
 var errSilent = errors.New("no sign of life")
 
+// errSuspect: the peer has become a suspect since it was chosen.
+var errSuspect = errors.New("it has just failed to answer")
+
 // silent tells whether an error is that nothing was heard of a peer, where others, like a connection
 // that is refused, show at least that the way to it is open.
 func silent(err error) bool {
@@ -138,15 +141,12 @@ func (p *peer) probe() {
 	}
 }
 
-// check finds out whether the peer is alive, in the background, and tells whether that isn't known yet.
-func (p *peer) check() bool {
+// check begins to find out whether the peer is alive, in the background, unless that is known or under way.
+func (p *peer) check() (begun bool) {
 	o := p.overlay
 	fresh := o.clock()-time.Duration(p.heard.Load()) < o.timing.beat()
-	if fresh || p.suspect.Load() {
+	if fresh || p.suspect.Load() || !p.checking.CompareAndSwap(false, true) {
 		return false
-	}
-	if !p.checking.CompareAndSwap(false, true) {
-		return true
 	}
 	return o.start(func() {
 		defer p.checking.Store(false)

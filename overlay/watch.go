@@ -23,7 +23,7 @@ func (p *peer) watch(a *asker) {
 	ticker := time.NewTicker(timing.Ping)
 	defer ticker.Stop()
 	heard := time.Now() // last
-	used, received := heard, a.received.Load()
+	used, received, replied := heard, a.received.Load(), int64(0)
 	waited, pinged, looked := false, false, false // at the last tick; looked since heard
 	for {
 		select {
@@ -34,12 +34,13 @@ func (p *peer) watch(a *asker) {
 		now := time.Now()
 		silent := true
 		if n := a.received.Load(); n != received {
-			// It may be long since this was last looked at.
-			replied := a.born.Add(time.Duration(a.replied.Load()))
-			if waited || !replied.After(heard) {
-				replied = now // what has come is part of a reply
+			received, heard, used = n, now, now
+			if at := a.replied.Load(); at != replied {
+				replied = at
+				if !waited { // it may be long since this was last looked at
+					heard = a.born.Add(time.Duration(at))
+				}
 			}
-			received, heard, used = n, replied, now
 			silent, looked = false, false
 			p.hear(heard)
 		}
