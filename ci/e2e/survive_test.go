@@ -47,7 +47,7 @@ func (s *step) failovers(but int) (sum int64) {
 	s.t.Helper()
 	for i := range s.Nodes {
 		if n, ok := s.node(i); ok && i != but {
-			sum += n.Failovers + n.DirectReads
+			sum += n.Failovers + n.DirectReads + n.HedgesWon
 		}
 	}
 	return sum
