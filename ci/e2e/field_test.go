@@ -68,7 +68,8 @@ func newField(t *testing.T, n int, backing string, args ...string) *field {
 			}
 		})
 		hosts = network.Hosts()
-		if err := network.Show(filepath.Dir(f.Copper)); err != nil {
+		// With its host's mount of the PFS, which a host does not see otherwise.
+		if err := network.Show(filepath.Dir(f.Copper), dir); err != nil {
 			t.Fatal(err)
 		}
 		var names []string
