@@ -21,7 +21,9 @@ type fakeDaemon struct {
 	mu     sync.Mutex
 	done   []string
 	exited chan struct{}
-	once   sync.Once
+	// unclear is what Clear says.
+	unclear error
+	once    sync.Once
 }
 
 func (f *fakeDaemon) note(what string) {
@@ -36,7 +38,7 @@ func newFakeDaemon(rank int) *fakeDaemon {
 		Hello:   Hello{Job: "7", Rank: rank, Size: 2, PID: os.Getpid(), Mount: "/mnt"},
 		Status:  func() NodeStatus { return NodeStatus{Rank: rank, Host: "n1", Requests: map[string]int64{"READ": 5}} },
 		Hold:    func(prefix string) int { f.note("hold " + prefix); return 3 },
-		Clear:   func(prefix string) int { f.note("clear " + prefix); return 3 },
+		Clear:   func(prefix string) (int, error) { f.note("clear " + prefix); return 3, f.unclear },
 		Unmount: func() error { f.note("unmount"); return nil },
 		Exit:    func() { f.once.Do(func() { close(f.exited) }) },
 	}

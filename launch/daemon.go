@@ -28,8 +28,8 @@ type Daemon struct {
 	// it until Clear, or for a while. It returns the number of table entries dropped.
 	Hold func(prefix string) int
 	// Clear drops what is known of prefix and below ("/" for all), in the kernel too, and returns
-	// the number of table entries dropped.
-	Clear func(prefix string) int
+	// the number of table entries dropped. The error is what the kernel has not forgotten yet.
+	Clear func(prefix string) (int, error)
 	// Warm begins to do what the order says, beside what it does already, and tells how far it is.
 	Warm func(WarmOrder) (Warmth, error)
 	// Unmount ends the mount within a bound of its own; a second call changes nothing.
@@ -66,14 +66,17 @@ func (d *Daemon) Answer(_ context.Context, req []byte) ([]byte, error) {
 	case OpStatus:
 		answer = d.Status()
 	case OpHold, OpClear:
-		prefix, drop := "/", d.Clear
+		prefix := "/"
 		if r.Prefix != "" {
 			prefix = path.Clean(r.Prefix)
 		}
+		var c Cleared
 		if r.Op == OpHold {
-			drop = d.Hold
+			c.Entries = d.Hold(prefix)
+		} else if c.Entries, err = d.Clear(prefix); err != nil {
+			return nil, err
 		}
-		answer = Cleared{Entries: drop(prefix)}
+		answer = c
 	case OpWarm:
 		if answer, err = d.Warm(*r.Warm); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -72,6 +73,10 @@ func TestStatusAndClearOfAJob(t *testing.T) {
 	}
 	if n, err := h.Clear(t.Context(), job, "/a"); n != 6 || err != nil || !slices.Equal(d.done, []string{"hold /a", "clear /a"}) {
 		t.Errorf("%d, %v, %q", n, err, d.done)
+	}
+	d.unclear = errors.New("somebody reads")
+	if _, err := h.Clear(t.Context(), job, "/a"); err == nil || !strings.Contains(err.Error(), "somebody reads") {
+		t.Errorf("clear that the kernel keeps waiting: %v", err)
 	}
 	if _, err := h.Clear(t.Context(), job, "a"); ExitCode(err) != ExitBadInput {
 		t.Errorf("a relative prefix: %v", err)

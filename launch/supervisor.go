@@ -120,12 +120,19 @@ func (s *Supervisor) watch(ctx context.Context, c *incarnation) (died bool) {
 	// the daemon, and where both were stopped, both go on.
 	look := time.NewTicker(Beat(s.Hung))
 	defer look.Stop()
+	corpse := time.NewTicker(corpseLook)
+	defer corpse.Stop()
 	for beats, silent := c.beats.Load(), 0; ; {
 		select {
 		case <-c.ended:
 			return !c.orderly()
 		case <-ctx.Done():
 			return false
+		case <-corpse.C:
+			if readProcess(c.pid()) == nil {
+				s.Abort() // one of its threads may wait for the kernel, which waits for an answer of the daemon
+			}
+			continue
 		case <-look.C:
 		}
 		if now := c.beats.Load(); now != beats {
@@ -137,6 +144,9 @@ func (s *Supervisor) watch(ctx context.Context, c *incarnation) (died bool) {
 		}
 	}
 }
+
+// corpseLook is how often it is looked whether the daemon was killed and has not ended all the same.
+const corpseLook = 250 * time.Millisecond
 
 // beatsMissed in a row make a hung daemon.
 const beatsMissed = 10

@@ -147,6 +147,21 @@ func TestReadersOfADeadDaemon(t *testing.T) {
 	}
 }
 
+// TestDaemonKilledWhileClearing: a thread of the daemon that waits for the kernel to forget pages, which
+// wait for an answer of that daemon, would keep a killed one from ending. The clear says that the
+// kernel has not forgotten all.
+func TestDaemonKilledWhileClearing(t *testing.T) {
+	job, server, readers := stall(t, "--hung", "10m")
+	before := status(t, job).Nodes[0]
+	if _, err := job.Run(context.Background(), "clear"); err == nil || !strings.Contains(err.Error(), "the kernel has not forgotten all") {
+		t.Errorf("clear while files are being read: %v", err)
+	}
+	kill(t, before.PID, syscall.SIGKILL)
+	readers.freed("SIGKILL of a daemon that clears")
+	server.ClearFaults()
+	awaitNext(t, job, before.PID)
+}
+
 // TestReadersOfADeadNode: the same where the supervisor dies at the same moment: nobody is left to abort
 // anything, and the kernel does it.
 func TestReadersOfADeadNode(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -65,18 +66,19 @@ const holdBound = time.Minute
 func (d *daemon) hold(prefix string) int { return d.store.Hold(prefix, holdBound) }
 
 // clear ends a hold, and makes the kernel forget too.
-func (d *daemon) clear(prefix string) int {
-	entries := d.store.Release(prefix)
+func (d *daemon) clear(prefix string) (entries int, err error) {
+	entries = d.store.Release(prefix)
 	if v := d.view.Load(); v != nil {
 		v.ChangedBelow(prefix)
 		ctx, cancel := context.WithTimeout(context.Background(), clearBound)
 		defer cancel()
-		if err := v.Flush(ctx); err != nil {
-			d.log.Debug("the kernel has not forgotten all yet", "prefix", prefix, "error", err)
+		if v.Flush(ctx) != nil {
+			err = fmt.Errorf("the kernel has not forgotten all within %v: somebody waits for a file or a directory below %s; it will when they have their answer", clearBound, prefix)
+			d.log.Warn(err.Error())
 		}
 	}
 	d.log.Info("cleared", "prefix", prefix, "entries", entries)
-	return entries
+	return entries, err
 }
 
 // unmount ends the mount and leaves the rest of the daemon to the others.
