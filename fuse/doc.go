@@ -26,8 +26,8 @@
 // files to locks and inotify. FIFOs connect processes of this node; devices do not open (nodev) and
 // programs run as who starts them (nosuid).
 //
-// There are no extended attributes (EOPNOTSUPP) and so no access control lists: the mode decides what
-// its owner's processes may open, even where a list behind allows more. Holes read as zeros and are
+// There are no extended attributes (EOPNOTSUPP). What an access control list grants to the user beyond
+// the mode shows in the mode. Holes read as zeros and are
 // taken for data by SEEK_DATA. A path has at most 4,095 bytes in the view, too, however it is walked:
 // names further down are ENAMETOOLONG. A directory that changes while it is read, and that a great
 // many others are read beside, may end a stream with ESTALE, never with a name twice or left out.

@@ -32,6 +32,7 @@ type Origin struct {
 	root     int    // O_PATH descriptor of target
 	mem      *Memory
 	mounts   *mounts
+	rights   rights
 	files    *openFiles
 	slots    chan struct{}
 	young    young
@@ -84,6 +85,7 @@ func NewOrigin(target string, mem *Memory, opts OriginOptions) (*Origin, error) 
 		root:     fd,
 		mem:      mem,
 		mounts:   m,
+		rights:   ownRights(),
 		files:    newOpenFiles(),
 		slots:    make(chan struct{}, opts.Concurrency),
 		negative: opts.NegativeLifetime,

@@ -62,7 +62,7 @@ func (o *Origin) readDir(dir string, mt mounted, afresh bool) (*Listing, error) 
 	if afresh {
 		flags = unix.AT_STATX_FORCE_SYNC
 	}
-	before, err := statx(fd, "", mt, flags)
+	before, err := o.statx(fd, mt, flags)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (o *Origin) readDir(dir string, mt mounted, afresh bool) (*Listing, error) 
 	if err != nil {
 		return nil, err
 	}
-	after, err := statx(fd, "", mt, flags)
+	after, err := o.statx(fd, mt, flags)
 	if err != nil {
 		return nil, err
 	}

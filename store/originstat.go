@@ -41,7 +41,16 @@ func (o *Origin) look(path string, mt mounted, flags int) (Attr, error) {
 		return Attr{}, err
 	}
 	defer unix.Close(fd)
-	return statx(fd, "", mt, flags)
+	return o.statx(fd, mt, flags)
+}
+
+// statx is what there is to tell of what is open as fd.
+func (o *Origin) statx(fd int, mt mounted, flags int) (Attr, error) {
+	a, err := statx(fd, "", mt, flags)
+	if err == nil {
+		o.rights.grant(&a, fd)
+	}
+	return a, err
 }
 
 // lookAnew asks by name in the directory: where the PFS client's own answer is ESTALE the kernel
