@@ -27,8 +27,8 @@
 // programs run as who starts them (nosuid).
 //
 // There are no extended attributes (EOPNOTSUPP). What an access control list grants to the user beyond
-// the mode shows in the mode. Holes read as zeros and are
-// taken for data by SEEK_DATA. A path has at most 4,095 bytes in the view, too, however it is walked:
+// the mode shows in the mode. Holes read as zeros and are taken for data by SEEK_DATA. A path has at most
+// 4,095 bytes in the view, too, however it is walked:
 // names further down are ENAMETOOLONG. A directory that changes while it is read, and that a great
 // many others are read beside, may end a stream with ESTALE, never with a name twice or left out.
 //

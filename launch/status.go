@@ -150,15 +150,16 @@ type Totals struct {
 	// (LOOKUP, GETATTR, READLINK, READ, READDIR) less the operations that did. What the kernels
 	// answered themselves is not counted as saved.
 	PFSOperationsSaved int64 `json:"pfs_operations_saved"`
-	PFSBytesSaved      int64 `json:"pfs_bytes_saved"`
-	Failovers          int64 `json:"failovers"`
-	DirectReads        int64 `json:"direct_reads"`
-	Hedges             int64 `json:"hedges"`
-	HedgesWon          int64 `json:"hedges_won"`
-	Suspicions         int   `json:"suspicions"` // pairs of a node and one that it suspects
-	Slow               int   `json:"slow"`       // pairs of a node and one that it finds slow
-	Restarts           int   `json:"restarts"`
-	OverlayBytes       int64 `json:"overlay_bytes"` // that nodes sent each other as answers
+	// PFSBytesSaved is ReadBytes and PushedBytes less PFSBytes.
+	PFSBytesSaved int64 `json:"pfs_bytes_saved"`
+	Failovers     int64 `json:"failovers"`
+	DirectReads   int64 `json:"direct_reads"`
+	Hedges        int64 `json:"hedges"`
+	HedgesWon     int64 `json:"hedges_won"`
+	Suspicions    int   `json:"suspicions"` // pairs of a node and one that it suspects
+	Slow          int   `json:"slow"`       // pairs of a node and one that it finds slow
+	Restarts      int   `json:"restarts"`
+	OverlayBytes  int64 `json:"overlay_bytes"` // that nodes sent each other as answers
 
 	Compression Compressed `json:"compression"`
 }
@@ -235,6 +236,6 @@ func total(nodes []NodeStatus) Totals {
 		t.HitRate = float64(hits) / float64(questions)
 	}
 	t.PFSOperationsSaved = max(askable-t.PFSOperations, 0)
-	t.PFSBytesSaved = max(t.ReadBytes-t.PFSBytes, 0)
+	t.PFSBytesSaved = max(t.ReadBytes+t.PushedBytes-t.PFSBytes, 0)
 	return t
 }
