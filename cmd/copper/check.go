@@ -11,5 +11,8 @@ func checkRank(o *options, rank int, host string) error {
 	if err := fuse.CheckDevice(); err != nil {
 		return &launch.InputError{Err: err}
 	}
+	if err := o.Cores.Check(); err != nil {
+		return err
+	}
 	return launch.CheckTarget(launch.Fill(o.Target, rank, host))
 }

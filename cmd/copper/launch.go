@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,6 +13,7 @@ import (
 )
 
 type launchCmd struct {
+	siteOptions
 	options
 	Nodes int      `name:"nodes" env:"COPPER_NODES" default:"1" placeholder:"N" help:"Number of daemons, all on this host (${default})."`
 	Warm  []string `name:"warm" env:"COPPER_WARM" sep:":" placeholder:"PATH" help:"Load a manifest of an earlier job, or a directory, before returning, as copper warm does; several with a colon between them."`
@@ -23,7 +25,7 @@ func (c *launchCmd) Validate() error {
 	if c.Nodes < 1 {
 		return fmt.Errorf("--nodes=%d: want 1 or more", c.Nodes)
 	}
-	return c.options.Validate()
+	return errors.Join(c.siteOptions.Validate(), c.options.Validate())
 }
 
 func (c *launchCmd) Run() error {
@@ -38,6 +40,7 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	c.prepareSite(program, os.Stderr)
 	command, err := c.command(program)
 	if err != nil {
 		return err
@@ -45,6 +48,9 @@ func (c *launchCmd) Run() error {
 	if c.Print {
 		fmt.Println(command)
 		return nil
+	}
+	if err := c.options.checkAddresses([]string{finder.Host}, os.Stderr); err != nil {
+		return err
 	}
 	for rank := range c.Nodes { // before anything is started
 		if err := checkRank(&c.options, rank, finder.Host); err != nil {
@@ -65,6 +71,7 @@ func (c *launchCmd) Run() error {
 	}
 	dir := launch.JobDirOf(c.Dir, c.Job)
 	printReady(state, dir)
+	defer c.sleep()
 	if len(warmers) == 0 {
 		return nil
 	}

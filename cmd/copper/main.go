@@ -23,6 +23,7 @@ type cli struct {
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
+	Book     addressbookCmd `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
@@ -54,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	parser, err := kong.New(&cli{}, kong.Name("copper"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), siteDefaults(namedSite(args), programPath()))
 	if err != nil {
 		panic(err) // the tables above are wrong
 	}

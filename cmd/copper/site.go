@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/copper-hpc/copper/launch"
+)
+
+// siteOptions are those of copper launch for the sites' wrappers.
+type siteOptions struct {
+	Site  string `name:"site" env:"COPPER_SITE" default:"" enum:",aurora,frontier,local" placeholder:"SITE" help:"Use the defaults of a site: aurora, frontier or local."`
+	Sleep int    `name:"sleep" short:"s" env:"COPPER_SLEEP" default:"0" placeholder:"S" help:"Seconds to wait when every mount answers; 0 suffices (${default})."`
+}
+
+// Validate is called by kong.
+func (o *siteOptions) Validate() error {
+	if o.Sleep < 0 {
+		return fmt.Errorf("--sleep=%d: want 0 or more", o.Sleep)
+	}
+	return nil
+}
+
+func (o *siteOptions) sleep() { time.Sleep(time.Duration(o.Sleep) * time.Second) }
+
+// namedSite is the site that a command line or else the environment names, nil if there is none. It is
+// needed before the command line can be parsed: its defaults are to be those of the parser.
+func namedSite(args []string) *launch.Site {
+	name := os.Getenv("COPPER_SITE")
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if value, ok := strings.CutPrefix(arg, "--site="); ok {
+			name = value
+		} else if arg == "--site" && i+1 < len(args) {
+			name = args[i+1]
+		}
+	}
+	return launch.FindSite(name)
+}
+
+// programPath is this binary's, "" where that can't be told.
+func programPath() string {
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// siteDefaults gives copper launch the defaults of a site; variables and the command line still override them.
+func siteDefaults(site *launch.Site, program string) kong.Option {
+	return kong.PostBuild(func(k *kong.Kong) error {
+		if site == nil {
+			return nil
+		}
+		for _, command := range k.Model.Children {
+			if command.Name != "launch" {
+				continue
+			}
+			for _, flag := range command.Flags {
+				value, differs := site.Defaults[flag.Name]
+				if flag.Name == "address-book" {
+					value = site.Book(program)
+					differs = value != ""
+				}
+				if differs {
+					flag.Default, flag.HasDefault = value, true
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// prepareSite says on out what is not as it was asked for and where the application's cores are not free for
+// it, and does without the site's own address book where there is none.
+func (c *launchCmd) prepareSite(program string, out io.Writer) {
+	for _, line := range c.Cores.Overlaps(os.Getenv) {
+		fmt.Fprintln(out, "copper: warning:", line)
+	}
+	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(program) {
+		if _, err := os.Stat(c.Book); os.IsNotExist(err) {
+			c.Book = ""
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package launch
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Where the endpoints of a job's daemons come from: the values of -a.
+const (
+	Facility = "facility" // from a facility's address book
+	Discover = "discover" // from each host's interfaces
+)
+
+// Addressing is how a job's daemons get their endpoints.
+type Addressing struct {
+	Mode     string // Facility or Discover
+	Book     string // path of the facility's address book; "": there is none
+	Network  string // value of -n; what it names counts for Discover
+	Fallback bool   // what can't be had may be replaced, with a warning
+}
+
+// Check reports what is wrong about it on any host, without a look at the book.
+func (a Addressing) Check() error {
+	_, _, err := a.resolve(func(string) bool { return false })
+	return err
+}
+
+// resolve is the same with what this binary and this place can do, and a line for each thing that was
+// replaced. has tells whether this host has an interface.
+func (a Addressing) resolve(has func(string) bool) (Addressing, []string, error) {
+	var warnings []string
+	if _, err := cxiDevice(a.Network); err == nil {
+		if !a.Fallback {
+			_, err := Endpoints(a.Network)
+			return a, nil, err
+		}
+		tcp := insteadOfCXI(a.Network, has)
+		warnings = append(warnings, fmt.Sprintf("network %s: this copper speaks only tcp: using %s over the interfaces that each host has (-n tcp says so without this warning)", a.Network, tcp))
+		a.Network, a.Mode = tcp, Discover // a facility's book is for the network that it was made for
+	}
+	if _, err := Endpoints(a.Network); err != nil {
+		return a, nil, err
+	}
+	if a.Mode == Facility && a.Book == "" {
+		warnings = append(warnings, "there is no facility address book: the endpoints are discovered (-a discover says so without this warning)")
+		a.Mode = Discover
+	}
+	return a, warnings, nil
+}
+
+// Addresses are where a host's daemons are to listen.
+type Addresses struct {
+	Mode      string
+	Endpoints []string
+	Book      []byte   // the facility's whole, if Mode is Facility
+	Warnings  []string // lines
+}
+
+// On returns where the daemons of host, which is this one, are to listen. What can't be used, a
+// book for another kind of network say, is an [InputError]. The book must have the other hosts too.
+func (a Addressing) On(host string, others ...string) (*Addresses, error) {
+	a, warnings, err := a.resolve(hasInterface)
+	if err != nil {
+		return nil, err
+	}
+	found := &Addresses{Mode: a.Mode, Warnings: warnings}
+	if a.Mode == Facility {
+		usable, err := found.lookUp(a, append([]string{host}, others...))
+		if usable || err != nil {
+			return found, err
+		}
+	}
+	found.Endpoints, err = Endpoints(a.Network)
+	return found, err
+}
+
+// lookUp takes the endpoints of the first host from the book, unless those of one are not for this binary.
+func (found *Addresses) lookUp(a Addressing, hosts []string) (usable bool, err error) {
+	book, content, err := ReadBook(a.Book)
+	if err == nil {
+		book, err = book.Filter(hosts)
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, e := range book.Entries {
+		foreign := foreignEndpoint(e.Endpoints)
+		switch {
+		case foreign == "":
+			continue
+		case !a.Fallback:
+			return false, BadInput("address book %s: host %s has endpoint %s, and this copper speaks only tcp: take -a discover -n tcp://hsn0", a.Book, e.Host, foreign)
+		}
+		found.Mode = Discover
+		found.Warnings = append(found.Warnings, fmt.Sprintf("address book %s has endpoints such as %s, and this copper speaks only tcp: the endpoints are discovered", a.Book, foreign))
+		return false, nil
+	}
+	found.Book, found.Endpoints = content, book.Entries[0].Endpoints
+	return true, nil
+}
+
+// foreignEndpoint is the first endpoint that this binary can't listen at, "" if there is none.
+func foreignEndpoint(endpoints []string) string {
+	for _, e := range endpoints {
+		if !strings.HasPrefix(e, "tcp://") {
+			return e
+		}
+	}
+	return ""
+}
