@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Book is an address book: which endpoints each host has. In a file each host has a line, its name and
@@ -32,7 +33,7 @@ const maxBook = 64 << 20 // bytes
 func ReadBook(path string) (*Book, []byte, error) {
 	content, err := readFile(path, maxBook)
 	if err == nil && content == nil {
-		err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		err = &fs.PathError{Op: "open", Path: path, Err: syscall.ENOENT}
 	}
 	if err != nil {
 		var failed *fs.PathError

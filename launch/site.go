@@ -37,11 +37,11 @@ func FindSite(name string) *Site {
 	return nil
 }
 
-// Book is the path of the facility's address book in the installation that program belongs to, which is
-// in its bin; "" at a site without. The file may be missing.
-func (s *Site) Book(program string) string {
+// Book is the path of the facility's address book in the installation at root; "" at a site without. The
+// file may be missing.
+func (s *Site) Book(root string) string {
 	if s.book == "" {
 		return ""
 	}
-	return filepath.Join(filepath.Dir(filepath.Dir(program)), "share", "copper", s.book)
+	return filepath.Join(root, "share", "copper", s.book)
 }

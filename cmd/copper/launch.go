@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -25,7 +24,10 @@ func (c *launchCmd) Validate() error {
 	if c.Nodes < 1 {
 		return fmt.Errorf("--nodes=%d: want 1 or more", c.Nodes)
 	}
-	return errors.Join(c.siteOptions.Validate(), c.options.Validate())
+	if err := c.siteOptions.Validate(); err != nil {
+		return err
+	}
+	return c.options.Validate()
 }
 
 func (c *launchCmd) Run() error {
@@ -40,7 +42,7 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	c.prepareSite(program, os.Stderr)
+	c.prepareSite(os.Stderr)
 	command, err := c.command(program)
 	if err != nil {
 		return err

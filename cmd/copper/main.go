@@ -14,23 +14,24 @@ import (
 
 // cli is all subcommands.
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
-	Launch   launchCmd   `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
-	Wait     waitCmd     `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
-	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
-	Stop     stopCmd     `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
-	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
-	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
-	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
-	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
+	Serve    serveCmd       `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
+	Launch   launchCmd      `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
+	Wait     waitCmd        `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
+	Status   statusCmd      `cmd:"" help:"Show what the daemons have done so far."`
+	Stop     stopCmd        `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
+	Doctor   doctorCmd      `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
+	Clear    clearCmd       `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
+	Warm     warmCmd        `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
+	Simulate simulateCmd    `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
 	Book     addressbookCmd `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
-	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
+	Version  versionCmd     `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 
 	Check checkCmd `cmd:"" hidden:"" help:"Do one check of copper doctor; may hang as long as what it looks at."`
 	Trial trialCmd `cmd:"" hidden:"" help:"Mount for a moment, for copper doctor."`
 	Visit visitCmd `cmd:"" hidden:"" help:"Look at the paths of a manifest through a mount; may hang as long as it does."`
+	Table tableCmd `cmd:"" hidden:"" help:"Print the options of the sites' wrappers, as launch/README.md has them."`
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
 }
 
@@ -55,7 +56,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	parser, err := kong.New(&cli{}, kong.Name("copper"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), siteDefaults(namedSite(args), programPath()))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), siteDefaults(namedSite(args), installation()))
 	if err != nil {
 		panic(err) // the tables above are wrong
 	}

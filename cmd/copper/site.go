@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -45,17 +46,17 @@ func namedSite(args []string) *launch.Site {
 	return launch.FindSite(name)
 }
 
-// programPath is this binary's, "" where that can't be told.
-func programPath() string {
-	path, err := os.Executable()
-	if err != nil {
-		return ""
+// installation is the directory that this binary is in the bin of, or what the site's wrappers take for it.
+func installation() string {
+	root := os.Getenv("COPPER_ROOT")
+	if path, err := os.Executable(); root == "" && err == nil {
+		root = filepath.Dir(filepath.Dir(path))
 	}
-	return path
+	return root
 }
 
-// siteDefaults gives copper launch the defaults of a site; variables and the command line still override them.
-func siteDefaults(site *launch.Site, program string) kong.Option {
+// siteDefaults gives copper launch the defaults of a site with the installation at root; variables and the command line still override them.
+func siteDefaults(site *launch.Site, root string) kong.Option {
 	return kong.PostBuild(func(k *kong.Kong) error {
 		if site == nil {
 			return nil
@@ -67,7 +68,7 @@ func siteDefaults(site *launch.Site, program string) kong.Option {
 			for _, flag := range command.Flags {
 				value, differs := site.Defaults[flag.Name]
 				if flag.Name == "address-book" {
-					value = site.Book(program)
+					value = site.Book(root)
 					differs = value != ""
 				}
 				if differs {
@@ -81,11 +82,11 @@ func siteDefaults(site *launch.Site, program string) kong.Option {
 
 // prepareSite says on out what is not as it was asked for and where the application's cores are not free for
 // it, and does without the site's own address book where there is none.
-func (c *launchCmd) prepareSite(program string, out io.Writer) {
+func (c *launchCmd) prepareSite(out io.Writer) {
 	for _, line := range c.Cores.Overlaps(os.Getenv) {
 		fmt.Fprintln(out, "copper: warning:", line)
 	}
-	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(program) {
+	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(installation()) {
 		if _, err := os.Stat(c.Book); os.IsNotExist(err) {
 			c.Book = ""
 		}
