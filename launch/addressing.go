@@ -35,14 +35,14 @@ func (a Addressing) resolve(has func(string) bool) (Addressing, []string, error)
 			return a, nil, err
 		}
 		tcp := insteadOfCXI(a.Network, has)
-		warnings = append(warnings, fmt.Sprintf("network %s: this copper speaks only tcp: using %s over the interfaces that each host has (-n tcp says so without this warning)", a.Network, tcp))
+		warnings = append(warnings, fmt.Sprintf("network %s: this copper speaks only tcp, and uses it over the interfaces that each host has", a.Network))
 		a.Network, a.Mode = tcp, Discover // a facility's book is for the network that it was made for
 	}
 	if _, err := Endpoints(a.Network); err != nil {
 		return a, nil, err
 	}
 	if a.Mode == Facility && a.Book == "" {
-		warnings = append(warnings, "there is no facility address book: the endpoints are discovered (-a discover says so without this warning)")
+		warnings = append(warnings, "there is no facility address book: the endpoints are discovered, as by -a discover")
 		a.Mode = Discover
 	}
 	return a, warnings, nil
