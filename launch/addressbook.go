@@ -93,13 +93,13 @@ func (b *Book) Add(host string, endpoints ...string) {
 	b.add(BookEntry{Host: host, Endpoints: slices.Clone(endpoints)})
 }
 
-// Endpoints are a host's; names are compared without their domains.
-func (b *Book) Endpoints(host string) ([]string, error) {
+// Find is the entry of a host; names are compared without their domains.
+func (b *Book) Find(host string) (BookEntry, error) {
 	i, there := b.index[shortName(host)]
 	if !there {
-		return nil, b.lacks([]string{host})
+		return BookEntry{}, b.lacks([]string{host})
 	}
-	return b.Entries[i].Endpoints, nil
+	return b.Entries[i], nil
 }
 
 // Filter is the book of just these hosts, in their order, by their short names. One that is named again

@@ -56,47 +56,64 @@ type Addresses struct {
 	Warnings  []string // lines
 }
 
+// Preview looks, without a host in mind, whether the book can be used, and returns a line for each thing that
+// will be replaced.
+func (a Addressing) Preview() (warnings []string, err error) {
+	a, warnings, err = a.resolve(hasInterface)
+	if err != nil || a.Mode != Facility {
+		return warnings, err
+	}
+	book, _, err := ReadBook(a.Book)
+	if err != nil || len(book.Entries) == 0 {
+		return warnings, err // an empty one lacks a host, which will be told
+	}
+	instead, err := a.instead(book.Entries[0])
+	if instead != "" {
+		warnings = append(warnings, instead)
+	}
+	return warnings, err
+}
+
 // On returns where the daemons of host, which is this one, are to listen. What can't be used, a
-// book for another kind of network say, is an [InputError]. The book must have the other hosts too.
-func (a Addressing) On(host string, others ...string) (*Addresses, error) {
+// book for another kind of network say, is an [InputError].
+func (a Addressing) On(host string) (*Addresses, error) {
 	a, warnings, err := a.resolve(hasInterface)
 	if err != nil {
 		return nil, err
 	}
-	found := &Addresses{Mode: a.Mode, Warnings: warnings}
 	if a.Mode == Facility {
-		usable, err := found.lookUp(a, append([]string{host}, others...))
-		if usable || err != nil {
-			return found, err
+		book, content, err := ReadBook(a.Book)
+		if err != nil {
+			return nil, err
+		}
+		entry, err := book.Find(host)
+		if err != nil {
+			return nil, err
+		}
+		switch instead, err := a.instead(entry); {
+		case err != nil:
+			return nil, err
+		case instead == "":
+			return &Addresses{Mode: Facility, Endpoints: entry.Endpoints, Book: content, Warnings: warnings}, nil
+		default:
+			warnings = append(warnings, instead)
 		}
 	}
-	found.Endpoints, err = Endpoints(a.Network)
-	return found, err
+	endpoints, err := Endpoints(a.Network)
+	return &Addresses{Mode: Discover, Endpoints: endpoints, Warnings: warnings}, err
 }
 
-// lookUp takes the endpoints of the first host from the book, unless those of one are not for this binary.
-func (found *Addresses) lookUp(a Addressing, hosts []string) (usable bool, err error) {
-	book, content, err := ReadBook(a.Book)
-	if err == nil {
-		book, err = book.Filter(hosts)
+// instead is what there is to say when the endpoints of an entry are not for this binary and are replaced: "" if
+// they are.
+func (a Addressing) instead(e BookEntry) (string, error) {
+	foreign := foreignEndpoint(e.Endpoints)
+	switch {
+	case foreign == "":
+		return "", nil
+	case a.Fallback:
+		return fmt.Sprintf("address book %s has endpoints such as %s, and this copper speaks only tcp: the endpoints are discovered", a.Book, foreign), nil
 	}
-	if err != nil {
-		return false, err
-	}
-	for _, e := range book.Entries {
-		foreign := foreignEndpoint(e.Endpoints)
-		switch {
-		case foreign == "":
-			continue
-		case !a.Fallback:
-			return false, BadInput("address book %s: host %s has endpoint %s, and this copper speaks only tcp: take -a discover -n tcp://hsn0", a.Book, e.Host, foreign)
-		}
-		found.Mode = Discover
-		found.Warnings = append(found.Warnings, fmt.Sprintf("address book %s has endpoints such as %s, and this copper speaks only tcp: the endpoints are discovered", a.Book, foreign))
-		return false, nil
-	}
-	found.Book, found.Endpoints = content, book.Entries[0].Endpoints
-	return true, nil
+	return "", BadInput("address book %s: host %s has endpoint %s, and this copper speaks only tcp: take -a discover -n tcp://hsn0", a.Book, e.Host, foreign)
 }
 
 // foreignEndpoint is the first endpoint that this binary can't listen at, "" if there is none.

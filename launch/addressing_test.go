@@ -45,25 +45,22 @@ func TestAddresses(t *testing.T) {
 	cxi := write("cxi", "n1 ofi+cxi://0x00916600\nn2 tcp://10.0.0.2\n")
 	for name, c := range map[string]struct {
 		Addressing
-		hosts string
-		mode  string // "": an error
-		want  string // endpoints, or the error
-		warn  string
+		host string
+		mode string // "": an error
+		want string // endpoints, or the error
+		warn string
 	}{
-		"facility":        {Addressing{Facility, tcp, "tcp", false}, "n1 n2.x", Facility, "tcp://10.0.0.1 tcp://10.1.0.1:7", ""},
+		"facility":        {Addressing{Facility, tcp, "tcp", false}, "n1.x", Facility, "tcp://10.0.0.1 tcp://10.1.0.1:7", ""},
 		"second":          {Addressing{Facility, tcp, "tcp", false}, "n2", Facility, "tcp://10.0.0.2", ""},
 		"not in the book": {Addressing{Facility, tcp, "tcp", true}, "n3", "", "no line for host n3", ""},
-		"other lacks":     {Addressing{Facility, tcp, "tcp", true}, "n1 n3", "", "no line for host n3", ""},
 		"no book":         {Addressing{Facility, "", "tcp://10.0.0.9", false}, "n1", Discover, "tcp://10.0.0.9", "no facility address book"},
 		"missing":         {Addressing{Facility, tcp + "x", "tcp", true}, "n1", "", "no such file", ""},
 		"foreign":         {Addressing{Facility, cxi, "tcp", false}, "n1", "", "host n1 has endpoint ofi+cxi://0x00916600, and this copper speaks only tcp", ""},
-		"foreign other":   {Addressing{Facility, cxi, "tcp", false}, "n2 n1", "", "host n1 has endpoint", ""},
 		"foreign, falls":  {Addressing{Facility, cxi, "tcp://10.0.0.9", true}, "n1", Discover, "tcp://10.0.0.9", "has endpoints such as ofi+cxi"},
 		"cxi":             {Addressing{Facility, cxi, "cxi", false}, "n1", "", "take -n tcp://hsn0", ""},
 		"discover":        {Addressing{Discover, tcp, "tcp://10.0.0.9", false}, "n1", Discover, "tcp://10.0.0.9", ""},
 	} {
-		hosts := strings.Fields(c.hosts)
-		got, err := c.On(hosts[0], hosts[1:]...)
+		got, err := c.On(c.host)
 		if c.mode == "" {
 			if ExitCode(err) != ExitBadInput || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %q", name, err, c.want)
@@ -78,6 +75,9 @@ func TestAddresses(t *testing.T) {
 		if got.Mode != c.mode || !slices.Equal(got.Endpoints, strings.Fields(c.want)) || (c.mode == Facility) != (got.Book != nil) ||
 			!strings.Contains(said, c.warn) || (said == "") != (c.warn == "") {
 			t.Errorf("%s: %+v, want %s", name, got, c.want)
+		}
+		if warnings, err := c.Preview(); !slices.Equal(warnings, got.Warnings) || err != nil {
+			t.Errorf("%s: the preview says %q, %v", name, warnings, err)
 		}
 	}
 }

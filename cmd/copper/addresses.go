@@ -1,12 +1,27 @@
 package main
 
 import (
-	"fmt"
-	"io"
+	"strconv"
 
 	"github.com/copper-hpc/copper/launch"
 	"github.com/copper-hpc/copper/mpiboot"
 )
+
+// addressOptions say where the daemons' endpoints come from, beside --net.
+type addressOptions struct {
+	Addresses string `name:"addresses" short:"a" env:"COPPER_ADDRESSES" default:"discover" enum:"facility,discover" placeholder:"MODE" help:"Where endpoints come from: facility, an address book of the site's, or discover, the interfaces of each host (${default})."`
+	Book      string `name:"address-book" short:"F" env:"COPPER_ADDRESS_BOOK" type:"path" default:"" placeholder:"FILE" help:"The facility's address book: lines of a host and its endpoints (${default})."`
+	Fallback  bool   `name:"fallback" env:"COPPER_FALLBACK" default:"false" help:"Where this copper can't use the network or the address book that is asked for, use TCP and discovered endpoints, with a warning (${default})."`
+}
+
+// args is the command line that gives these options to another copper.
+func (o *addressOptions) args() []string {
+	args := []string{"--addresses", o.Addresses, "--fallback=" + strconv.FormatBool(o.Fallback)}
+	if o.Book != "" {
+		args = append(args, "--address-book", o.Book)
+	}
+	return args
+}
 
 func (o *options) addressing() launch.Addressing {
 	return launch.Addressing{Mode: o.Addresses, Book: o.Book, Network: o.Net, Fallback: o.Fallback}
@@ -46,17 +61,4 @@ func forgetInterfaces(roster *mpiboot.Roster) {
 	for i := range roster.Cards {
 		roster.Cards[i].Interfaces = ""
 	}
-}
-
-// checkAddresses looks, before anything is started, at where the daemons of these hosts are to listen, the
-// first of which stands for this one, and says on out what is not as it was asked for.
-func (o *options) checkAddresses(hosts []string, out io.Writer) error {
-	addresses, err := o.addressing().On(hosts[0], hosts[1:]...)
-	if err != nil {
-		return err
-	}
-	for _, line := range addresses.Warnings {
-		fmt.Fprintln(out, "copper: warning:", line)
-	}
-	return nil
 }

@@ -38,11 +38,13 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	if err := c.prepare(os.Stderr); err != nil {
+		return err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	c.prepareSite(os.Stderr)
 	command, err := c.command(program)
 	if err != nil {
 		return err
@@ -50,9 +52,6 @@ func (c *launchCmd) Run() error {
 	if c.Print {
 		fmt.Println(command)
 		return nil
-	}
-	if err := c.options.checkAddresses([]string{finder.Host}, os.Stderr); err != nil {
-		return err
 	}
 	for rank := range c.Nodes { // before anything is started
 		if err := checkRank(&c.options, rank, finder.Host); err != nil {

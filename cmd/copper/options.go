@@ -33,13 +33,6 @@ type options struct {
 	Timeout  time.Duration `name:"timeout" env:"COPPER_TIMEOUT" default:"5m" placeholder:"D" help:"Until every mount answers (${default})."`
 }
 
-// addressOptions say where the daemons' endpoints come from, beside --net.
-type addressOptions struct {
-	Addresses string `name:"addresses" short:"a" env:"COPPER_ADDRESSES" default:"discover" enum:"facility,discover" placeholder:"MODE" help:"Where endpoints come from: facility, an address book of the site's, or discover, the interfaces of each host (${default})."`
-	Book      string `name:"address-book" short:"F" env:"COPPER_ADDRESS_BOOK" type:"path" default:"" placeholder:"FILE" help:"The facility's address book: lines of a host and its endpoints (${default})."`
-	Fallback  bool   `name:"fallback" env:"COPPER_FALLBACK" default:"false" help:"Where this copper can't use the network or the address book that is asked for, use TCP and discovered endpoints, with a warning (${default})."`
-}
-
 // jobOptions say which job is meant.
 type jobOptions struct {
 	Dir string `name:"dir" short:"d" env:"COPPER_DIR" default:"~/copper-logs" type:"path" placeholder:"DIR" help:"Base directory of the jobs' outputs (${default})."`
@@ -88,20 +81,16 @@ func (o *options) args() []string {
 		"--job", o.Job, "--dir", o.Dir,
 		"--log-level", strconv.Itoa(o.LogLevel), "--log-to", o.LogTo,
 		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
+		"--cores", o.Cores.String(), "--direct-above", o.Direct.String(),
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
 		"--compress", o.Compress, "--encrypt=" + strconv.FormatBool(o.Encrypt), "--symlinks", o.Symlinks,
 		"--allow", strings.Join(o.Allow, ":"),
 		"--net", o.Net, "--timeout", o.Timeout.String(), "--memory", o.Memory.String(),
 	}
-	args = append(args, "--addresses", o.Addresses, "--fallback="+strconv.FormatBool(o.Fallback),
-		"--cores", o.Cores.String(), "--direct-above", o.Direct.String())
-	if o.Book != "" {
-		args = append(args, "--address-book", o.Book)
-	}
 	if o.Mount != "" {
 		args = append(args, "--mount", o.Mount)
 	}
-	return args
+	return append(args, o.addressOptions.args()...)
 }
 
 // id is the job's id as far as it is known without the other ranks.

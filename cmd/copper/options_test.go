@@ -41,9 +41,10 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"launch", "--job", "7"},
+		{"launch", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "bo ok", "--fallback", "--job", "8"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
 			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--encrypt",
-			"--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "bo ok", "--fallback"},
+			"--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc"},
 	} {
 		launched := parse(t, args...).Launch.options
 		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M", "COPPER_ENCRYPT": "true", "COPPER_ALLOW": "/elsewhere",
@@ -67,10 +68,12 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 func TestChargeTellsAll(t *testing.T) {
 	given := charge{
 		Options: parse(t, "serve", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
-			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--encrypt", "--allow", "/lus:/data", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "book", "--fallback").Serve.options,
+			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--encrypt", "--allow", "/lus:/data").Serve.options,
 		Roster: &mpiboot.Roster{Self: 1, Cards: []mpiboot.Card{{Host: "n0", Endpoints: []string{"tcp://a"}, PID: 3}, {Rank: 1, Host: "n1", Mount: "/m"}}},
 		Secret: []byte("a secret of bytes"), Dir: "/d/7", Log: "/l", Target: "/t", Footprint: "/f", Sharers: 2, Began: time.Unix(7, 0).UTC(), Restarts: 4,
 	}
+	more := parse(t, "serve", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "book", "--fallback").Serve.options
+	given.Options.Direct, given.Options.Cores, given.Options.addressOptions = more.Direct, more.Cores, more.addressOptions
 	encoded, err := json.Marshal(given)
 	if err != nil {
 		t.Fatal(err)

@@ -81,7 +81,7 @@ func (r *rank) prepare() error {
 			return err
 		}
 	}
-	if err := checkRank(r.options, r.boot.Rank(), r.boot.Host()); err != nil {
+	if err := checkPlace(r.options, r.boot.Rank(), r.boot.Host()); err != nil {
 		return err
 	}
 	var err error

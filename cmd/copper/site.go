@@ -80,15 +80,17 @@ func siteDefaults(site *launch.Site, root string) kong.Option {
 	})
 }
 
-// prepareSite says on out what is not as it was asked for and where the application's cores are not free for
-// it, and does without the site's own address book where there is none.
-func (c *launchCmd) prepareSite(out io.Writer) {
-	for _, line := range c.Cores.Overlaps(os.Getenv) {
-		fmt.Fprintln(out, "copper: warning:", line)
-	}
+// prepare looks at what is the same for all ranks. It says on out what won't be as it was asked for, and where
+// the application's cores are not free for it. Without the site's own address book there is none.
+func (c *launchCmd) prepare(out io.Writer) error {
 	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(installation()) {
 		if _, err := os.Stat(c.Book); os.IsNotExist(err) {
 			c.Book = ""
 		}
 	}
+	warnings, err := c.addressing().Preview()
+	for _, line := range append(warnings, c.Cores.Overlaps(os.Getenv)...) {
+		fmt.Fprintln(out, "copper: warning:", line)
+	}
+	return err
 }
