@@ -29,6 +29,14 @@ var Sites = []Site{
 	{Name: "local"},
 }
 
+// SiteNames are the names of all sites.
+func SiteNames() (names []string) {
+	for _, s := range Sites {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // FindSite is the site of that name, nil if there is none.
 func FindSite(name string) *Site {
 	if i := slices.IndexFunc(Sites, func(s Site) bool { return s.Name == name }); i >= 0 {

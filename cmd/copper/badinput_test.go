@@ -37,7 +37,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"launch", "-b", "4-2"}, "not a list of cores such as 48,49 or 48-51"},
 		{[]string{"launch", "-a", "guess"}, "--addresses must be one of"},
 		{[]string{"launch", "--sleep=-1"}, "want 0 or more"},
-		{[]string{"launch", "--site", "moon"}, "--site must be one of"},
+		{[]string{"launch", "--site", "moon"}, "--site=moon: want aurora, frontier, local"},
 		{[]string{"launch", "-P"}, "unknown flag -P"},
 		{[]string{"addressbook", "make", "-n", "udp"}, "is made for"},
 		{[]string{"launch", "--compress", "gzip"}, `--compress must be one of "auto","off","s2","zstd" but got "gzip"`},

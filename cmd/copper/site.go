@@ -15,12 +15,15 @@ import (
 
 // siteOptions are those of copper launch for the sites' wrappers.
 type siteOptions struct {
-	Site  string `name:"site" env:"COPPER_SITE" default:"" enum:",aurora,frontier,local" placeholder:"SITE" help:"Use the defaults of a site: aurora, frontier or local."`
+	Site  string `name:"site" env:"COPPER_SITE" placeholder:"SITE" help:"Use the defaults of a site: aurora, frontier or local."`
 	Sleep int    `name:"sleep" short:"s" env:"COPPER_SLEEP" default:"0" placeholder:"S" help:"Seconds to wait when every mount answers; 0 suffices (${default})."`
 }
 
 // Validate is called by kong.
 func (o *siteOptions) Validate() error {
+	if o.Site != "" && launch.FindSite(o.Site) == nil {
+		return fmt.Errorf("--site=%s: want %s", o.Site, strings.Join(launch.SiteNames(), ", "))
+	}
 	if o.Sleep < 0 {
 		return fmt.Errorf("--sleep=%d: want 0 or more", o.Sleep)
 	}
