@@ -14,7 +14,7 @@ import (
 	"github.com/copper-hpc/copper/mpiboot"
 )
 
-type addressbookCmd struct {
+type bookCmd struct {
 	Make   bookMakeCmd   `cmd:"" help:"Print the address book of the hosts that this is started on, once on each, by mpiexec or srun; of this host if it is started as it is."`
 	Filter bookFilterCmd `cmd:"" help:"Print the part of an address book that is for some hosts, in their order."`
 	Check  bookCheckCmd  `cmd:"" help:"Tell what an address book holds, or which line is wrong."`

@@ -140,14 +140,3 @@ func TestServiceCores(t *testing.T) {
 		}
 	}
 }
-
-// TestStopFreesMount: a dead mount whose job nobody knows any more is taken away where -v says.
-func TestStopFreesMount(t *testing.T) {
-	p := newPlace(t)
-	p.launch()
-	code, _, stderr := p.copper("stop", "-v", p.mount)
-	if code != 0 || stderr != "" {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
-	p.nothingLeft()
-}

@@ -14,17 +14,17 @@ import (
 
 // cli is all subcommands.
 type cli struct {
-	Serve    serveCmd       `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
-	Launch   launchCmd      `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
-	Wait     waitCmd        `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
-	Status   statusCmd      `cmd:"" help:"Show what the daemons have done so far."`
-	Stop     stopCmd        `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
-	Doctor   doctorCmd      `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
-	Clear    clearCmd       `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
-	Warm     warmCmd        `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
-	Simulate simulateCmd    `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
-	Book     addressbookCmd `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
-	Version  versionCmd     `cmd:"" help:"Print the version and the MPI that this binary was built with."`
+	Serve    serveCmd    `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
+	Launch   launchCmd   `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
+	Wait     waitCmd     `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
+	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
+	Stop     stopAtCmd   `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
+	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
+	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
+	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
+	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
+	Book     bookCmd     `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
+	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 
