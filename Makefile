@@ -114,7 +114,7 @@ fuzz:
 	done
 
 install: copper
-	install -D -m 755 bin/copper $(DESTDIR)$(PREFIX)/bin/copper
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/copper launch/*.sh
 
 clean:
 	rm -rf bin

@@ -4,12 +4,17 @@
 // behind on them, the supervisor that starts a daemon again when it dies, the orderly end, and the
 // checks of `copper doctor`.
 //
+// Where a job's daemons listen comes from a facility's address book or from each host's interfaces
+// ([Addressing]); on which cores they run is for [Cores], and what a site's wrappers ask for by default is in
+// [Sites].
+//
 // A job in files:
 //
 //	DIR/<job id>/job.json        state, one rank a line; written by rank 0 alone
 //	DIR/<job id>/stop            empty; written by `copper stop` alone
 //	DIR/<job id>/launcher.json   the launcher's process; written by `copper launch` alone
-//	DIR/<job id>/logs/           launcher.log, node_file.txt, one log per rank that logs
+//	DIR/<job id>/logs/           launcher.log, node_file.txt, the address book with what it
+//	                             comes from, one log per rank that logs ([RankLogLevel])
 //
 // and on each node, in a directory that only the user can enter:
 //

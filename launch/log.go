@@ -21,6 +21,22 @@ var logLevels = []slog.Level{LevelFatal + 1, LevelFatal, slog.LevelError, slog.L
 // MostLogLevel is the highest -l.
 const MostLogLevel = 5
 
+// FewRanks is the size up to which every rank of a job logs what it does. In a larger one, where nobody reads
+// that many files, all but rank 0 log from warnings on unless all is asked for (-l 5): a file then tells
+// that there is something in it.
+const FewRanks = 512
+
+// RankLogLevel is the level at which a rank of a job logs where level is asked for.
+func RankLogLevel(level, rank, ranks int) int {
+	if rank == 0 || ranks <= FewRanks || level >= MostLogLevel {
+		return level
+	}
+	return min(level, warningLevel)
+}
+
+// warningLevel is the -l that has warnings and nothing less.
+const warningLevel = 3
+
 // Where a log can go: the values of -t.
 const (
 	LogFile   = "file"

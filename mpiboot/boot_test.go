@@ -192,7 +192,7 @@ func TestAssembleRefusesForeignRecords(t *testing.T) {
 		"rank 0: not a card":                {card("c", 0), card("c", 1)},
 		"rank 1: not a card":                {root, card("s"+strings.Repeat("k", secretSize), 1)},
 		"rank 0: record ends":               {[]byte("sshort"), card("c", 1)},
-		"rank 1: card ends too early":       {root, []byte("c\x01")},
+		"rank 1: card ends too early":       {root, {recordCard, cardFormat}},
 		"card of rank 0 came from rank 1":   {root, card("c", 0)},
 		"unknown host (rank 1): unknown re": {root, []byte("f\x09cut")},
 	} {

@@ -15,18 +15,21 @@ type Card struct {
 	PID       int      // filled in by Exchange if 0
 	Version   int      // of the overlay's protocol; all ranks must agree
 	Mount     string   // mount point on that host
+	// Interfaces are the host's to the fast network, in words that this package does not look into.
+	Interfaces string
 }
 
 // What a card may hold. A roster of 10,000 of the largest cards still fits MPI's int counts.
 const (
-	maxHost      = 255 // bytes
-	maxEndpoints = 64
-	maxEndpoint  = 255  // bytes, each
-	maxMount     = 4096 // bytes
+	maxHost       = 255 // bytes
+	maxEndpoints  = 64
+	maxEndpoint   = 255  // bytes, each
+	maxMount      = 4096 // bytes
+	maxInterfaces = 2048 // bytes
 )
 
 // cardFormat is the first byte of an encoded card. It changes whenever the encoding does.
-const cardFormat = 1
+const cardFormat = 2
 
 var errCardShort = errors.New("card ends too early")
 
@@ -39,6 +42,8 @@ func (c *Card) check() error {
 		return fmt.Errorf("card: %d endpoints, at most %d", len(c.Endpoints), maxEndpoints)
 	case len(c.Mount) > maxMount:
 		return fmt.Errorf("card: mount point of %d bytes, at most %d", len(c.Mount), maxMount)
+	case len(c.Interfaces) > maxInterfaces:
+		return fmt.Errorf("card: interfaces in %d bytes, at most %d", len(c.Interfaces), maxInterfaces)
 	}
 	for _, e := range c.Endpoints {
 		if e == "" || len(e) > maxEndpoint {
@@ -68,6 +73,7 @@ func appendCard(b []byte, c Card) ([]byte, error) {
 	}
 	b = appendString(b, c.Host)
 	b = appendString(b, c.Mount)
+	b = appendString(b, c.Interfaces)
 	b = append(b, byte(len(c.Endpoints)))
 	for _, e := range c.Endpoints {
 		b = appendString(b, e)
@@ -83,7 +89,7 @@ func decodeCard(b []byte) (Card, error) {
 		return Card{}, fmt.Errorf("card in format %d, want %d: the ranks run different versions of this program",
 			format, cardFormat)
 	}
-	c := Card{Rank: d.int(), PID: d.int(), Version: d.int(), Host: d.string(maxHost), Mount: d.string(maxMount)}
+	c := Card{Rank: d.int(), PID: d.int(), Version: d.int(), Host: d.string(maxHost), Mount: d.string(maxMount), Interfaces: d.string(maxInterfaces)}
 	n := int(d.byte())
 	for i := 0; i < n && d.err == nil; i++ {
 		c.Endpoints = append(c.Endpoints, d.string(maxEndpoint))

@@ -17,6 +17,8 @@ func anyCard(t *rapid.T) Card {
 		Version: rapid.IntRange(0, 1<<31-1).Draw(t, "version"),
 		Host:    rapid.StringN(1, -1, maxHost).Draw(t, "host"),
 		Mount:   rapid.StringN(0, -1, maxMount).Draw(t, "mount"),
+
+		Interfaces: rapid.StringN(0, -1, maxInterfaces).Draw(t, "interfaces"),
 	}
 	if n := rapid.IntRange(0, maxEndpoints).Draw(t, "endpoints"); n > 0 {
 		c.Endpoints = rapid.SliceOfN(rapid.StringN(1, -1, maxEndpoint), n, n).Draw(t, "endpoint")
@@ -60,6 +62,7 @@ func TestCardOutOfBoundsIsRefused(t *testing.T) {
 		"endpoint of 0":       func(c *Card) { c.Endpoints = []string{""} },
 		"endpoint of 256":     func(c *Card) { c.Endpoints = []string{strings.Repeat("e", 256)} },
 		"mount point of 4097": func(c *Card) { c.Mount = strings.Repeat("m", 4097) },
+		"interfaces in 2049":  func(c *Card) { c.Interfaces = strings.Repeat("i", 2049) },
 		"rank -1":             func(c *Card) { c.Rank = -1 },
 		"process id -1":       func(c *Card) { c.PID = -1 },
 		"version 2147483648":  func(c *Card) { c.Version = 1 << 31 },
@@ -80,7 +83,7 @@ func TestCardDecodeErrors(t *testing.T) {
 	const hostLength = 1 + 3*4
 	for want, b := range map[string][]byte{
 		"ends too early":    {},
-		"in format 2":       append([]byte{2}, good[1:]...),
+		"in format 1":       append([]byte{1}, good[1:]...),
 		"2 bytes too many":  append(bytes.Clone(good), 0, 0),
 		"string of 65535":   append(append(bytes.Clone(good[:hostLength]), 0xff, 0xff), good[hostLength+2:]...),
 		"host name of 0":    withoutHost(good),
@@ -102,7 +105,7 @@ func withoutHost(card []byte) []byte {
 func FuzzDecodeCard(f *testing.F) {
 	for _, c := range []Card{
 		{Host: "n"},
-		{Rank: 3, Host: "x4000c0s0b0n0", PID: 4711, Version: 1, Mount: "/tmp/u/copper",
+		{Rank: 3, Host: "x4000c0s0b0n0", PID: 4711, Version: 1, Mount: "/tmp/u/copper", Interfaces: "10.0.0.1 | NA | NA",
 			Endpoints: []string{"tcp://10.0.0.1:7", "ofi+cxi://0x00916600"}},
 	} {
 		b, err := appendCard(nil, c)

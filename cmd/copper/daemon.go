@@ -45,7 +45,7 @@ func (c *daemonCmd) Run() error {
 	}
 	d.roster, d.options = d.Roster, &d.Options
 	copy(d.roster.Secret[:], d.Secret)
-	d.log, d.logFile = launch.NewLog(d.options.LogLevel, d.options.LogTo, d.Log, os.Stdout)
+	d.log, d.logFile = launch.NewLog(d.options.logLevel(d.roster), d.options.LogTo, d.Log, os.Stdout)
 	defer d.logFile.Close()
 	d.listeners, err = overlay.Adopt(sockets)
 	if err == nil {

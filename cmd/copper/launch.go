@@ -12,6 +12,7 @@ import (
 )
 
 type launchCmd struct {
+	siteOptions
 	options
 	Nodes *int     `name:"nodes" env:"COPPER_NODES" placeholder:"N" help:"Number of daemons, all on this host (one on each host of the scheduler's job, or one here)."`
 	Warm  []string `name:"warm" env:"COPPER_WARM" sep:":" placeholder:"PATH" help:"Load a manifest of an earlier job, or a directory, before returning, as copper warm does; several with a colon between them."`
@@ -23,6 +24,9 @@ func (c *launchCmd) Validate() error {
 	if c.Nodes != nil && *c.Nodes < 1 {
 		return fmt.Errorf("--nodes=%d: want 1 or more", *c.Nodes)
 	}
+	if err := c.siteOptions.Validate(); err != nil {
+		return err
+	}
 	return c.options.Validate()
 }
 
@@ -32,6 +36,9 @@ func (c *launchCmd) Run() error {
 	}
 	finder, err := c.finder()
 	if err != nil {
+		return err
+	}
+	if err := c.prepare(os.Stderr); err != nil {
 		return err
 	}
 	program, err := os.Executable()
@@ -65,6 +72,7 @@ func (c *launchCmd) Run() error {
 	}
 	dir := launch.JobDirOf(c.Dir, c.Job)
 	printReady(state, dir)
+	defer c.sleep()
 	if len(warmers) == 0 {
 		return nil
 	}

@@ -18,11 +18,12 @@ type cli struct {
 	Launch   launchCmd   `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
 	Wait     waitCmd     `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
 	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
-	Stop     stopCmd     `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
+	Stop     stopAtCmd   `cmd:"" help:"Unmount everywhere, end the daemons and print what was saved."`
 	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
+	Book     bookCmd     `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
@@ -31,6 +32,7 @@ type cli struct {
 	Sweep sweepCmd `cmd:"" hidden:"" help:"End what runs of a job on this host, by signals, and remove what it left."`
 	Trial trialCmd `cmd:"" hidden:"" help:"Mount for a moment, for copper doctor."`
 	Visit visitCmd `cmd:"" hidden:"" help:"Look at the paths of a manifest through a mount; may hang as long as it does."`
+	Table tableCmd `cmd:"" hidden:"" help:"Print the options of the sites' wrappers, as launch/README.md has them."`
 	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
 }
 
@@ -55,7 +57,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}()
 	parser, err := kong.New(&cli{}, kong.Name("copper"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), siteDefaults(namedSite(args), installation()))
 	if err != nil {
 		panic(err) // the tables above are wrong
 	}

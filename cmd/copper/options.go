@@ -15,16 +15,19 @@ import (
 // options are those of the daemons: serve takes them, launch hands them on.
 type options struct {
 	jobOptions
-	LogLevel int           `name:"log-level" short:"l" env:"COPPER_LOG_LEVEL" default:"4" placeholder:"N" help:"0 none, 1 fatal, 2 error, 3 warning, 4 info, 5 debug (${default})."`
-	LogTo    string        `name:"log-to" short:"t" env:"COPPER_LOG_TO" default:"file" enum:"file,stdout,both" placeholder:"T" help:"Where the log goes: file, stdout or both (${default})."`
-	Trees    int           `name:"trees" short:"T" env:"COPPER_TREES" default:"0" placeholder:"N" help:"Number of overlay trees; 0: automatic."`
-	Fanout   int           `name:"fanout" env:"COPPER_FANOUT" default:"0" placeholder:"K" help:"Children of a node in a tree; 0: automatic."`
-	Enoent   int           `name:"enoent-ms" short:"E" env:"COPPER_ENOENT_MS" default:"2000" placeholder:"MS" help:"Lifetime of a cached \"no such file\" in milliseconds (${default})."`
-	Mount    string        `name:"mount" short:"v" env:"COPPER_MOUNT" type:"path" default:"" placeholder:"DIR" help:"Mount point; {rank} and {host} are replaced (/tmp/$$USER/copper, with -{rank} where ranks share a host)."`
-	Target   string        `name:"target" env:"COPPER_TARGET" default:"/" type:"path" placeholder:"DIR" help:"Directory that the mount shows; {rank} and {host} are replaced (${default})."`
-	Symlinks string        `name:"symlinks" env:"COPPER_SYMLINKS" default:"view" enum:"view,asis" placeholder:"S" help:"Absolute symbolic links to the file system that they are on: view (they lead below the mount) or asis (they lead out of it) (${default})."`
-	Memory   launch.Size   `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the memory of the node, or of its control group, shared by the daemons there; 256 MiB to 16 GiB)."`
-	Net      string        `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp, tcp://INTERFACE or tcp://ADDRESS[:PORT] (${default})."`
+	LogLevel int         `name:"log-level" short:"l" env:"COPPER_LOG_LEVEL" default:"4" placeholder:"N" help:"0 none, 1 fatal, 2 error, 3 warning, 4 info, 5 debug (${default})."`
+	LogTo    string      `name:"log-to" short:"t" env:"COPPER_LOG_TO" default:"file" enum:"file,stdout,both" placeholder:"T" help:"Where the log goes: file, stdout or both (${default})."`
+	Trees    int         `name:"trees" short:"T" env:"COPPER_TREES" default:"0" placeholder:"N" help:"Number of overlay trees; 0: automatic."`
+	Fanout   int         `name:"fanout" env:"COPPER_FANOUT" default:"0" placeholder:"K" help:"Children of a node in a tree; 0: automatic."`
+	Enoent   int         `name:"enoent-ms" short:"E" env:"COPPER_ENOENT_MS" default:"2000" placeholder:"MS" help:"Lifetime of a cached \"no such file\" in milliseconds (${default})."`
+	Mount    string      `name:"mount" short:"v" env:"COPPER_MOUNT" type:"path" default:"" placeholder:"DIR" help:"Mount point; {rank} and {host} are replaced (/tmp/$$USER/copper, with -{rank} where ranks share a host)."`
+	Target   string      `name:"target" env:"COPPER_TARGET" default:"/" type:"path" placeholder:"DIR" help:"Directory that the mount shows; {rank} and {host} are replaced (${default})."`
+	Symlinks string      `name:"symlinks" env:"COPPER_SYMLINKS" default:"view" enum:"view,asis" placeholder:"S" help:"Absolute symbolic links to the file system that they are on: view (they lead below the mount) or asis (they lead out of it) (${default})."`
+	Memory   launch.Size `name:"memory" env:"COPPER_MEMORY" placeholder:"SIZE" help:"Budget of a daemon for all that it caches, such as 64MiB (an eighth of the memory of the node, or of its control group, shared by the daemons there; 256 MiB to 16 GiB)."`
+	Net      string      `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"Where to listen: tcp (all of hsn0, hsn1, …, or the host's first address), tcp://INTERFACE, tcp://ADDRESS[:PORT], or a CXI device: cxi, cxi0 … cxi7, cxi://cxi0 (${default})."`
+	addressOptions
+	Cores    launch.Cores  `name:"cores" short:"b" env:"COPPER_CORES" placeholder:"LIST" help:"Cores that a daemon may use, such as 48,49 or 48-51; none: all that its job step may (${default})." default:"none"`
+	Direct   launch.Size   `name:"direct-above" short:"M" env:"COPPER_DIRECT_ABOVE" default:"0" placeholder:"BYTES" help:"Each node reads files larger than this itself, not through the trees; 0: none (${default})."`
 	Compress string        `name:"compress" env:"COPPER_COMPRESS" default:"auto" enum:"auto,off,s2,zstd" placeholder:"C" help:"How file data is compressed between nodes: auto (s2 or zstd where links are slow), off, s2 or zstd (${default})."`
 	Allow    []string      `name:"allow" env:"COPPER_ALLOW" sep:":" default:"/" placeholder:"PREFIX" help:"Serve only this path of the view and what is below it; may be repeated, or written PREFIX:PREFIX (${default})."`
 	Encrypt  bool          `name:"encrypt" env:"COPPER_ENCRYPT" help:"Encrypt what the nodes send each other (TLS 1.3); it costs four times the processor time per byte. Without it they authenticate each other, and what they send can be read on the network."`
@@ -70,8 +73,7 @@ func (o *options) Validate() error {
 			return fmt.Errorf("--allow: %w", err)
 		}
 	}
-	_, err := launch.Endpoints(o.Net)
-	return err
+	return o.addressing().Check()
 }
 
 // Validate is called by kong.
@@ -89,6 +91,7 @@ func (o *options) args() []string {
 		"--job", o.Job, "--dir", o.Dir,
 		"--log-level", strconv.Itoa(o.LogLevel), "--log-to", o.LogTo,
 		"--trees", strconv.Itoa(o.Trees), "--fanout", strconv.Itoa(o.Fanout),
+		"--cores", o.Cores.String(), "--direct-above", o.Direct.String(),
 		"--enoent-ms", strconv.Itoa(o.Enoent), "--target", o.Target,
 		"--compress", o.Compress, "--encrypt=" + strconv.FormatBool(o.Encrypt), "--symlinks", o.Symlinks,
 		"--allow", strings.Join(o.Allow, ":"),
@@ -100,7 +103,7 @@ func (o *options) args() []string {
 	if o.Mount != "" {
 		args = append(args, "--mount", o.Mount)
 	}
-	return args
+	return append(args, o.addressOptions.args()...)
 }
 
 // id is the job's id as far as it is known without the other ranks.

@@ -41,16 +41,19 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"launch", "--job", "7"},
+		{"launch", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "bo ok", "--fallback", "--job", "8"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
 			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--encrypt",
 			"--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc", "--hung", "3s"},
 	} {
 		launched := parse(t, args...).Launch.options
-		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M", "COPPER_ENCRYPT": "true", "COPPER_ALLOW": "/elsewhere"} {
+		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M", "COPPER_ENCRYPT": "true", "COPPER_ALLOW": "/elsewhere",
+			"COPPER_CORES": "77", "COPPER_DIRECT_ABOVE": "5", "COPPER_ADDRESSES": "facility", "COPPER_FALLBACK": "true"} {
 			t.Setenv(name, value)
 		}
 		served := parse(t, append([]string{"serve"}, launched.args()...)...).Serve.options
-		for _, name := range []string{"COPPER_LOG_LEVEL", "COPPER_TARGET", "COPPER_TREES", "COPPER_JOB", "COPPER_MEMORY", "COPPER_ENCRYPT", "COPPER_ALLOW"} {
+		for _, name := range []string{"COPPER_LOG_LEVEL", "COPPER_TARGET", "COPPER_TREES", "COPPER_JOB", "COPPER_MEMORY", "COPPER_ENCRYPT", "COPPER_ALLOW",
+			"COPPER_CORES", "COPPER_DIRECT_ABOVE", "COPPER_ADDRESSES", "COPPER_FALLBACK"} {
 			if err := os.Unsetenv(name); err != nil {
 				t.Fatal(err)
 			}
@@ -69,6 +72,8 @@ func TestChargeTellsAll(t *testing.T) {
 		Roster: &mpiboot.Roster{Self: 1, Cards: []mpiboot.Card{{Host: "n0", Endpoints: []string{"tcp://a"}, PID: 3}, {Rank: 1, Host: "n1", Mount: "/m"}}},
 		Secret: []byte("a secret of bytes"), Dir: "/d/7", Log: "/l", Target: "/t", Footprint: "/f", Sharers: 2, Began: time.Unix(7, 0).UTC(), Restarts: 4,
 	}
+	more := parse(t, "serve", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "book", "--fallback").Serve.options
+	given.Options.Direct, given.Options.Cores, given.Options.addressOptions = more.Direct, more.Cores, more.addressOptions
 	encoded, err := json.Marshal(given)
 	if err != nil {
 		t.Fatal(err)

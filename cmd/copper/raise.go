@@ -72,7 +72,11 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	if d.overlay, err = overlay.New(cfg, d.compress); err != nil {
 		return err
 	}
-	d.store = store.NewStore(d.overlay, d.memory)
+	var router store.Source = d.overlay
+	if most := int64(d.options.Direct); most > 0 {
+		router = store.NewDirect(d.overlay, d.origin, most)
+	}
+	d.store = store.NewStore(router, d.memory)
 	d.store.OnChange = func(path string) { // children may ask the store before there is a mount
 		if v := d.view.Load(); v != nil {
 			v.Changed(path)

@@ -29,6 +29,7 @@ type rank struct {
 	log     *slog.Logger // nil until the job's directory is known
 	logFile io.Closer
 
+	addresses  *launch.Addresses
 	places     overlay.Places // where the daemons listen, one after the other
 	listeners  []*os.File     // for the first daemon; nil from then on
 	footprint  *launch.Footprint
@@ -45,8 +46,12 @@ func (r *rank) start(ctx context.Context) error {
 	if err := r.prepare(); err != nil {
 		return r.boot.Ready(announced(err))
 	}
+	interfaces, err := launch.Interfaces()
+	if err != nil {
+		return r.boot.Ready(err)
+	}
 	roster, err := r.boot.Exchange(mpiboot.Card{
-		Endpoints: r.places.Endpoints(), Version: protocol, Mount: r.fill(r.options.Mount),
+		Endpoints: r.places.Endpoints(), Version: protocol, Mount: r.fill(r.options.Mount), Interfaces: interfaces,
 	})
 	if err != nil {
 		return err
@@ -77,14 +82,14 @@ func (r *rank) prepare() error {
 			return err
 		}
 	}
-	if err := checkRank(r.options, r.boot.Rank(), r.boot.Host()); err != nil {
+	if err := checkPlace(r.options, r.boot.Rank(), r.boot.Host()); err != nil {
 		return err
 	}
-	endpoints, err := launch.Endpoints(r.options.Net)
-	if err != nil {
+	var err error
+	if r.addresses, err = r.options.addressing().On(r.boot.Host()); err != nil {
 		return err
 	}
-	if r.places, err = (overlay.TCP{}).ReserveAll(endpoints); err != nil {
+	if r.places, err = (overlay.TCP{}).ReserveAll(r.addresses.Endpoints); err != nil {
 		return &launch.InputError{Err: err}
 	}
 	// Now, so that the daemons of other ranks find it when they start sooner than this one's.
@@ -141,13 +146,17 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 	}
 	r.dir = launch.JobDirOf(r.options.Dir, r.state.ID)
 	path := r.dir.RankLog(r.boot.Host(), os.Getpid())
-	r.log, r.logFile = launch.NewLog(r.options.LogLevel, r.options.LogTo, path, os.Stdout)
+	r.log, r.logFile = launch.NewLog(r.options.logLevel(roster), r.options.LogTo, path, os.Stdout)
 	r.log.Info("starting", "rank", roster.Self, "of", len(roster.Cards), "endpoints", r.places.Endpoints(), "target", r.fill(r.options.Target))
 	if roster.Self == 0 {
 		if err := r.dir.WriteNodeFile(hostsOf(roster)); err != nil {
 			return err
 		}
+		if err := r.writeAddressBook(roster); err != nil {
+			return err
+		}
 	}
+	forgetInterfaces(roster)
 	if err := r.note(launch.Connected); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func (c *serveCmd) Run() error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	outliveReaders()
+	_ = c.Cores.Bind() // before MPI starts threads; if it can't be, checkRank tells, to all ranks
 	boot, err := mpiboot.Start(mpiboot.Bound(c.Timeout))
 	var wrong *mpiboot.LaunchError
 	if errors.As(err, &wrong) {
