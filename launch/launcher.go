@@ -18,6 +18,7 @@ type Step struct {
 	Root    bool     // the user is root
 	Part    bool     // Hosts are a part of the allocation's
 	Plain   bool     // the ranks do not join MPI
+	Cores   Cores    // that the ranks may use, as far as the launcher can see to it
 }
 
 // Launcher starts the ranks of a step; [FindLauncher] chooses among them. A step that was started goes

@@ -30,6 +30,7 @@ func TestCommandLines(t *testing.T) {
 	step = Step{Ranks: 3, Hosts: []string{"n1", "n2", "n3"}, Program: "copper", Args: []string{"serve"}}
 	plain := step
 	plain.Plain, plain.Part = true, true
+	bound := Step{Ranks: 2, Program: "copper", Cores: coresOf(t, "48,49")}
 	for _, c := range []struct {
 		launcher Launcher
 		step     Step
@@ -41,6 +42,8 @@ func TestCommandLines(t *testing.T) {
 		{Srun{"srun", "pmix"}, step, "SLURM_PMIX_FENCE=tree srun --overlap -N 3 -n 3 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmix copper serve"},
 		{Srun{"srun", "pmix"}, plain, "srun --overlap -N 3 -n 3 --ntasks-per-node=1 --nodelist=n1,n2,n3 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=none copper serve"},
 		{Srun{"srun", "pmi2"}, Step{Ranks: 2, Program: "copper"}, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmi2 copper"},
+		{PALS{"mpiexec"}, bound, "mpiexec --np 2 --cpu-bind=list:48-49 --genvall --no-abort-on-failure copper"},
+		{Srun{"srun", "pmi2"}, bound, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=mask_cpu:0x3000000000000 --mpi=pmi2 copper"},
 	} {
 		if got := c.launcher.Command(c.step).String(); got != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.launcher.Name(), got, c.want)

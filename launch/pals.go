@@ -19,7 +19,7 @@ func (l PALS) Command(s Step) Command {
 	if s.Hosts != nil {
 		args = append(args, "--ppn", "1")
 	}
-	args = append(args, "--cpu-bind=none", "--genvall", "--no-abort-on-failure", s.Program)
+	args = append(args, "--cpu-bind="+s.Cores.PALSBinding(), "--genvall", "--no-abort-on-failure", s.Program)
 	return Command{Args: append(args, s.Args...)}
 }
 

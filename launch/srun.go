@@ -31,7 +31,7 @@ func (l Srun) Command(s Step) Command {
 	if s.Part { // at the largest scale all of them would be too long for an argument
 		args = append(args, "--nodelist="+strings.Join(s.Hosts, ","))
 	}
-	args = append(args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--cpu-bind=none", "--mpi="+mpi)
+	args = append(args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--cpu-bind="+s.Cores.SlurmBinding(), "--mpi="+mpi)
 	c := Command{Args: append(append(args, s.Program), s.Args...)}
 	if strings.HasPrefix(mpi, "pmix") {
 		// By default a fence without data does not wait for all ranks, and Open MPI's MPI_Init, which relies

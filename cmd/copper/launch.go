@@ -81,7 +81,7 @@ func (c *launchCmd) Run() error {
 
 // step is what is to be started, and by what.
 func (c *launchCmd) step(program string) (launch.Step, launch.Launcher, error) {
-	step := launch.Step{Ranks: 1, Program: program, Args: append([]string{"serve"}, c.args()...), Root: os.Geteuid() == 0}
+	step := launch.Step{Ranks: 1, Program: program, Args: append([]string{"serve"}, c.args()...), Root: os.Geteuid() == 0, Cores: c.Cores}
 	var scheduler launch.Scheduler
 	if c.Nodes != nil {
 		step.Ranks = *c.Nodes
