@@ -23,6 +23,7 @@ type cli struct {
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Env      envCmd      `cmd:"" help:"Print the shell assignments that send paths through the mount."`
+	Advise   adviseCmd   `cmd:"" help:"Watch what a command reads, and say what of it is worth sending through the mount."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 

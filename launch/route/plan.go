@@ -202,7 +202,9 @@ func (p *Plan) warn(rule int, path, text, advice string) {
 	p.remark(Remark{Rule: rule, Warning: true, Path: path, Text: path + " " + text, Advice: advice})
 }
 
-func (p *Plan) note(rule int, path, text string) { p.remark(Remark{Rule: rule, Path: path, Text: text}) }
+func (p *Plan) note(rule int, path, text string) {
+	p.remark(Remark{Rule: rule, Path: path, Text: text})
+}
 
 func (p *Plan) remark(r Remark) {
 	if !slices.Contains(p.Remarks, r) {

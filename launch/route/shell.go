@@ -73,6 +73,16 @@ func (s Shell) Text(assign []Assignment) (string, error) {
 	return out.String(), nil
 }
 
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+"
+
+// Word is Quote where quotes are needed.
+func (s Shell) Word(text string) string {
+	if text != "" && strings.Trim(text, plain) == "" {
+		return text
+	}
+	return s.Quote(text)
+}
+
 // Quote is the word of this shell that means text.
 func (s Shell) Quote(text string) string {
 	if s == Fish {
