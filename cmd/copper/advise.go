@@ -47,11 +47,11 @@ func (c *adviseCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	system, err := advise.ThisSystem()
+	system, err := advise.ThisSystem(c.Local)
 	if err != nil {
 		return err
 	}
-	report := tally.Report(system, command, status, options, c.Local)
+	report := tally.Report(system, command, status, options)
 	if c.JSON {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")

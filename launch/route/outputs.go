@@ -43,7 +43,8 @@ func (r Router) judgeOutput(p *Plan, path string) {
 		p.warn(6, path, "can be written to by everybody, as directories for temporary files are", advice)
 		return
 	}
-	for dir := path; dir != "/"; dir = filepath.Dir(dir) {
+	_, _, point := r.Places.Of(path)
+	for dir := path; dir != point && dir != "/"; dir = filepath.Dir(dir) { // a whole file system may be called scratch
 		if name := filepath.Base(dir); outputs[strings.ToLower(name)] {
 			p.warn(6, path, "looks by its name ("+name+") like a place for outputs", advice)
 			return

@@ -46,10 +46,6 @@ func (t *Tally) bypasses(s System, groups []*Group) []Bypass {
 		}
 		found[key].Count++
 	}
-	gains := func(path string) bool {
-		place, _, _ := s.Place(s.Real(path))
-		return place.Gains()
-	}
 	examined := 0
 	for _, g := range groups {
 		if g.Kind == "" {
@@ -73,18 +69,19 @@ func (t *Tally) bypasses(s System, groups []*Group) []Bypass {
 			}
 			examined++
 			if f.executed {
-				if i := s.Script(f.path); i != "" && gains(i) {
+				// Not the interpreter itself: that of a virtual environment is a link, but finds the packages beside it.
+				if i := s.Script(f.path); i != "" && s.gains(filepath.Dir(i)) {
 					add(Script, i, f.path)
 				}
 			}
 			search := s.Search(f.path)
 			for _, dir := range search.RPath {
-				if gains(dir) {
+				if s.gains(dir) {
 					add(RPath, dir, f.path)
 				}
 			}
 			for _, dir := range search.RunPath {
-				if gains(dir) {
+				if s.gains(dir) {
 					add(RunPath, dir, f.path)
 				}
 			}

@@ -24,6 +24,7 @@ type Group struct {
 	Misses     int          `json:"misses"`     // of operations, that found nothing
 	Through    int          `json:"through"`    // of operations, made through the mount
 	Bytes      int64        `json:"bytes"`      // of file data, each byte once
+	Gains      bool         `json:"gains"`      // what is there can gain at all
 	Worth      bool         `json:"worth"`      // routing it saves something worth while
 	what       string       // in a word or two
 	files      []*file
@@ -41,8 +42,9 @@ const fewInputs = 3
 // grouper sorts files into groups.
 type grouper struct {
 	System
-	local     bool // file systems of this node count as shared
-	changed   map[string]bool
+	local     bool            // file systems of this node count as shared
+	changed   map[string]bool // directories that something was written to
+	ran       map[string]bool // directories of which something was executed
 	python    []string        // PYTHONPATH's entries, the longest first
 	libraries []string        // LD_LIBRARY_PATH's
 	entries   []string        // directories that packages were imported from, the longest first
@@ -60,8 +62,8 @@ var (
 )
 
 // groups sorts what was asked, the most asked first. args are the command.
-func (t *Tally) groups(s System, args []string, local bool) []*Group {
-	g := &grouper{System: s, local: local, packages: map[string]bool{}, markers: map[string]string{}, groups: map[string]*Group{}, changed: map[string]bool{}}
+func (t *Tally) groups(s System, args []string) []*Group {
+	g := &grouper{System: s, packages: map[string]bool{}, markers: map[string]string{}, groups: map[string]*Group{}, changed: map[string]bool{}, ran: map[string]bool{}}
 	for _, arg := range args {
 		g.args = append(g.args, s.named(arg)...)
 	}
@@ -73,6 +75,9 @@ func (t *Tally) groups(s System, args []string, local bool) []*Group {
 		if f.changed || f.refused {
 			g.changed[filepath.Dir(f.path)] = true
 		}
+		if f.executed {
+			g.ran[filepath.Dir(f.path)] = true
+		}
 	}
 	for _, f := range files {
 		if !f.changed && !f.refused {
@@ -82,8 +87,8 @@ func (t *Tally) groups(s System, args []string, local bool) []*Group {
 	g.foldInputs()
 	var groups []*Group
 	for _, group := range g.groups {
-		group.Worth = group.Kind != "" && g.gains(group.Place, group.Prefix) && (group.Operations-group.Through >= worthOperations || group.Bytes >= worthBytes) &&
-			group.Through < group.Operations
+		group.Worth = group.Kind != "" && group.Gains && group.Through < group.Operations &&
+			(group.Operations-group.Through >= worthOperations || group.Bytes >= worthBytes)
 		groups = append(groups, group)
 	}
 	slices.SortFunc(groups, func(a, b *Group) int {
@@ -162,15 +167,6 @@ func (g *grouper) findPackages(files []*file) {
 	longest(g.homes)
 }
 
-// gains tells whether what is at a place can gain.
-func (g *grouper) gains(place launch.Place, path string) bool {
-	if place.Gains() {
-		return true
-	}
-	isOwn := slices.ContainsFunc(own, func(dir string) bool { return route.Below(path, dir) })
-	return g.local && !isOwn && place != launch.PlaceState && place != launch.PlaceCopper
-}
-
 func (g *grouper) add(f *file) {
 	real := g.Real(filepath.Dir(f.path))
 	if f.real != "" && f.through == 0 {
@@ -180,8 +176,8 @@ func (g *grouper) add(f *file) {
 	if place == launch.PlaceState {
 		return
 	}
-	group := Group{Place: place, FileSystem: name}
-	if !g.gains(place, f.path) {
+	group := Group{Place: place, FileSystem: name, Gains: g.gains(real)}
+	if !group.Gains {
 		group.Prefix = point
 		if point == "/" {
 			group.Prefix = top(real)
@@ -192,7 +188,7 @@ func (g *grouper) add(f *file) {
 		if group.Prefix == "" {
 			group.Prefix, group.what = point, "elsewhere"
 		} else {
-			group.Place, group.FileSystem, _ = g.Place(g.Real(group.Prefix))
+			g.place(&group)
 		}
 	}
 	at := g.groups[group.key()]
@@ -201,6 +197,12 @@ func (g *grouper) add(f *file) {
 		g.groups[group.key()] = at
 	}
 	at.count(f)
+}
+
+// place says where a group's prefix is.
+func (g *grouper) place(group *Group) {
+	group.Place, group.FileSystem, _ = g.Place(g.Real(group.Prefix))
+	group.Gains = g.gains(group.Prefix)
 }
 
 func (g *Group) key() string { return string(g.Kind) + " " + g.Prefix }
@@ -279,7 +281,9 @@ func (g *grouper) classify(f *file, group *Group) {
 		set(route.Library, dir, dir, "libraries")
 	case slices.Contains(g.libraries, f.path):
 		set(route.Library, f.path, f.path, "libraries")
-	case f.executed:
+	case g.ran[f.path]: // an interpreter lists the directory of its script
+		set(route.Program, f.path, f.path, "programs")
+	case f.executed, g.ran[dir] && !there:
 		set(route.Program, dir, dir, "programs")
 	case there && (f.opened || f.listed):
 		set(route.File, f.path, f.path, "input")
@@ -336,7 +340,7 @@ func (g *grouper) foldInputs() {
 			continue
 		}
 		all := &Group{Prefix: dir, Kind: route.File, Route: dir, what: "inputs"}
-		all.Place, all.FileSystem, _ = g.Place(g.Real(dir))
+		g.place(all)
 		for _, group := range inputs {
 			delete(g.groups, group.key())
 			all.take(group)

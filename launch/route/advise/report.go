@@ -50,10 +50,14 @@ const mostVariables = 2
 const mostInputs = 10
 
 // Report says what was learnt of a command. options are those of copper env that say which mount is meant.
-func (t *Tally) Report(s System, command []string, status int, options []string, local bool) Report {
-	r := Report{Version: 1, Command: command, Status: status, View: t.view, Paths: len(t.files), Local: local,
+func (t *Tally) Report(s System, command []string, status int, options []string) Report {
+	r := Report{Version: 1, Command: command, Status: status, View: t.view, Paths: len(t.files), Local: s.Local,
 		Groups: []*Group{}, Lines: []string{}, Further: []string{}, Inputs: []Input{}, Outputs: []Output{}, Refused: []string{}}
-	r.Groups = append(r.Groups, t.groups(s, command[1:], local)...)
+	args := command[1:]
+	if strings.Contains(command[0], "/") {
+		args = command
+	}
+	r.Groups = append(r.Groups, t.groups(s, args)...)
 	for _, g := range r.Groups {
 		r.Operations += g.Operations
 		r.Misses += g.Misses
@@ -61,7 +65,7 @@ func (t *Tally) Report(s System, command []string, status int, options []string,
 	}
 	r.outputs(t, s)
 	r.Bypasses = append([]Bypass{}, t.bypasses(s, r.Groups)...)
-	r.suggest(t, s, command[1:], options)
+	r.suggest(t, s, args, options)
 	return r
 }
 
@@ -79,7 +83,7 @@ func (r *Report) suggest(t *Tally, s System, args, options []string) {
 	for _, g := range r.Groups {
 		switch {
 		case !g.Worth:
-		case g.Kind == route.File:
+		case g.Kind == route.File, g.Kind == route.Program && !slices.Contains(t.entries(s, "PATH"), g.Route): // which is found by its name
 			if len(r.Inputs) < mostInputs {
 				r.input(t, s, g, args, options)
 			}
@@ -125,7 +129,7 @@ func (r *Report) input(t *Tally, s System, g *Group, args, options []string) {
 	in := Input{Path: g.Route}
 	for _, arg := range args {
 		for _, path := range s.named(arg) {
-			if path, _ = t.behind(path); in.Named == "" && route.Below(g.Route, path) {
+			if path, _ = t.behind(path); in.Named == "" && (route.Below(g.Route, path) || g.Kind == route.Program && route.Below(path, g.Prefix)) {
 				in.Path, in.Named = path, arg
 			}
 		}
@@ -156,9 +160,8 @@ func (r *Report) outputs(t *Tally, s System) {
 	dirs := map[string]int{}
 	for _, f := range t.files {
 		dir := filepath.Dir(f.path)
-		place, _, _ := s.Place(s.Real(dir))
 		switch {
-		case !place.Gains() && !r.Local:
+		case !s.gains(dir):
 		case f.changed && filepath.Base(dir) != "__pycache__" && filepath.Base(f.path) != "__pycache__":
 			dirs[dir]++
 		case f.refused && f.through > 0:

@@ -3,6 +3,7 @@ package advise
 import (
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/copper-hpc/copper/launch"
 	"github.com/copper-hpc/copper/launch/route"
@@ -15,12 +16,13 @@ type System struct {
 	Has    func(string) bool   // there is such a path
 	Real   func(string) string // the path without symbolic links, as far as it is there
 	Place  func(real string) (place launch.Place, name, point string)
+	Local  bool // file systems of this node count as shared
 	Script func(path string) (interpreter string)
 	Search func(path string) route.Search
 }
 
-// ThisSystem is this machine.
-func ThisSystem() (System, error) {
+// ThisSystem is this machine; local tells that its own file systems count as shared.
+func ThisSystem(local bool) (System, error) {
 	places, err := launch.ReadPlacement()
 	if err != nil {
 		return System{}, err
@@ -51,12 +53,23 @@ func ThisSystem() (System, error) {
 			_, err := os.Lstat(path)
 			return err == nil
 		},
-		Real: real, Place: places.Of, Script: route.Shebang, Search: route.Libraries,
+		Real: real, Place: places.Of, Local: local, Script: route.Shebang, Search: route.Libraries,
 	}, nil
 }
 
 // own are directories that are part of every node, whatever file system they are on.
-var own = []string{"/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/run", "/boot", "/var"}
+var own = []string{"/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/run", "/boot", "/var/lib", "/var/cache"}
+
+// gains tells whether what is at a path can gain from being routed.
+func (s System) gains(path string) bool {
+	path = s.Real(path)
+	place, _, _ := s.Place(path)
+	if place.Gains() {
+		return true
+	}
+	isOwn := slices.ContainsFunc(own, func(dir string) bool { return route.Below(path, dir) })
+	return s.Local && !isOwn && place != launch.PlaceState && place != launch.PlaceCopper
+}
 
 func (s System) getenv(name string) string {
 	for i := len(s.Env) - 1; i >= 0; i-- {

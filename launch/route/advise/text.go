@@ -58,7 +58,7 @@ func (r *Report) nothing() string {
 	}
 	if !r.Local {
 		for _, g := range r.Groups {
-			if !g.Place.Gains() && g.Prefix != "/usr" && g.Operations >= worthOperations {
+			if !g.Gains && g.Prefix != "/usr" && g.Operations >= worthOperations {
 				return "Nothing is worth routing: hardly anything was on a file system that nodes share. If this command's files will be\n" +
 					"elsewhere in the job, copper advise --local counts the file systems of this node as shared.\n"
 			}
@@ -80,8 +80,10 @@ func (r *Report) table(out io.Writer) {
 			where += "; through the mount"
 		case g.Through > 0:
 			where += "; in part through the mount"
-		case !g.Place.Gains() && !g.Worth:
+		case !g.Gains:
 			where += "; gains nothing"
+		case !g.Worth:
+			where += "; too little to matter"
 		}
 		fmt.Fprintf(out, "  %10d  %10d  %9s  %s (%s; %s)\n", g.Operations, g.Misses, launch.Bytes(g.Bytes), g.Prefix, g.what, where)
 	}
