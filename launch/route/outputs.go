@@ -43,16 +43,16 @@ func (r Router) judgeOutput(p *Plan, path string) {
 		p.warn(6, path, "can be written to by everybody, as directories for temporary files are", advice)
 		return
 	}
+	for _, name := range scratch {
+		if dir := r.Getenv(name); filepath.IsAbs(dir) && Below(path, filepath.Clean(dir)) {
+			p.warn(6, path, "is below $"+name, advice)
+			return
+		}
+	}
 	_, _, point := r.Places.Of(path)
 	for dir := path; dir != point && dir != "/"; dir = filepath.Dir(dir) { // a whole file system may be called scratch
 		if name := filepath.Base(dir); outputs[strings.ToLower(name)] {
 			p.warn(6, path, "looks by its name ("+name+") like a place for outputs", advice)
-			return
-		}
-	}
-	for _, name := range scratch {
-		if dir := r.Getenv(name); filepath.IsAbs(dir) && Below(path, filepath.Clean(dir)) {
-			p.warn(6, path, "is below $"+name, advice)
 			return
 		}
 	}
