@@ -25,6 +25,9 @@ func (c *adviseCmd) Run() error {
 	if command[0] == "--" {
 		command = command[1:]
 	}
+	if len(command) == 0 || command[0] == "" {
+		return launch.BadInput("name the command: copper advise -- COMMAND …")
+	}
 	view, options, err := c.inUse()
 	if err != nil {
 		return err

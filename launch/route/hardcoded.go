@@ -45,7 +45,7 @@ func Libraries(path string) (s Search) {
 	if err != nil {
 		return s
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	s.RPath = directories(f, elf.DT_RPATH)
 	s.RunPath = directories(f, elf.DT_RUNPATH)
 	if s.RunPath != nil {

@@ -42,7 +42,6 @@ const fewInputs = 3
 // grouper sorts files into groups.
 type grouper struct {
 	System
-	local     bool            // file systems of this node count as shared
 	changed   map[string]bool // directories that something was written to
 	ran       map[string]bool // directories of which something was executed
 	python    []string        // PYTHONPATH's entries, the longest first

@@ -77,7 +77,7 @@ func (s Strace) Run(args []string, see func(Access)) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	fifo := filepath.Join(dir, "strace")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		return 0, fmt.Errorf("%s: %w", fifo, err)
@@ -162,8 +162,10 @@ func pass(signals <-chan os.Signal, command <-chan int, ended <-chan struct{}) {
 	pid := 0
 	var early []os.Signal
 	send := func(s os.Signal) {
-		number, ok := s.(syscall.Signal)
-		if ok && !((number == unix.SIGINT || number == unix.SIGQUIT) && inForeground()) {
+		if (s == unix.SIGINT || s == unix.SIGQUIT) && inForeground() {
+			return
+		}
+		if number, ok := s.(syscall.Signal); ok {
 			_ = unix.Kill(pid, number)
 		}
 	}

@@ -154,7 +154,6 @@ func regular(path string) string {
 
 func (t *tracer) named(c call, s naming) {
 	for _, p := range s.paths {
-		path := ""
 		if p[1] >= len(c.args) {
 			continue
 		}
@@ -172,18 +171,17 @@ func (t *tracer) named(c call, s naming) {
 				t.cwd[c.pid] = dir
 			}
 		}
-		switch {
-		case name == "" && c.result >= 0: // AT_EMPTY_PATH: the descriptor itself
-			if file := fileAt(c, p[0]); p[0] >= 0 && file != "" && s.op == Stat {
+		if name == "" && p[0] >= 0 && c.result >= 0 { // AT_EMPTY_PATH: the descriptor itself
+			if file := fileAt(c, p[0]); file != "" && s.op == Stat {
 				t.see(Access{Op: Size, Path: file, Size: size(c)})
 			}
 			continue
-		case filepath.IsAbs(name):
-			path = filepath.Clean(name)
-		case filepath.IsAbs(dir):
-			path = filepath.Join(dir, name)
-		default:
-			continue
+		}
+		path := filepath.Clean(name)
+		if !filepath.IsAbs(name) {
+			if path = filepath.Join(dir, name); !filepath.IsAbs(dir) {
+				continue // it can't be told
+			}
 		}
 		if c.name == "chdir" && c.result == 0 {
 			t.cwd[c.pid] = path
