@@ -36,15 +36,25 @@ type viewOptions struct {
 	Target string `name:"target" env:"COPPER_TARGET" type:"path" default:"/" placeholder:"DIR" help:"With --mount: the directory that it shows (${default})."`
 }
 
+// Help has what the options can't say.
+func (*envCmd) Help() string {
+	return `eval "$(copper env --pythonpath /lus/packages)" sets the variables of the shell; in csh: eval "` + "`copper env …`" + `", in fish: copper env … | source. ` +
+		`Warnings go to standard error. Of what can't be routed nothing is, and eval fails.`
+}
+
 const helloBound = 10 * time.Second
 
 // view is the mount that is meant: the one that was given, else the running job's on this host.
 func (o *viewOptions) view(job *jobOptions) (route.View, error) {
-	if o.Mount == "" {
+	if o.Mount == "" || strings.Contains(o.Mount, "{rank}") {
 		finder, found, err := job.find()
 		if err != nil {
 			var none *launch.NoJobError
-			if errors.As(err, &none) {
+			switch {
+			case !errors.As(err, &none):
+			case o.Mount != "":
+				err = launch.BadInput("--mount=%s: there is no job that could tell the rank: put its number in place of {rank}", o.Mount)
+			default:
 				err = fmt.Errorf("%w; -v DIR names the mount before there is one", err)
 			}
 			return route.View{}, err
@@ -61,10 +71,8 @@ func (o *viewOptions) view(job *jobOptions) (route.View, error) {
 	if err != nil {
 		return route.View{}, err
 	}
-	for name, value := range map[string]string{"--mount": o.Mount, "--target": o.Target} {
-		if strings.Contains(value, "{rank}") {
-			return route.View{}, launch.BadInput("%s=%s: which rank is meant is not known here: put its number in place of {rank}", name, value)
-		}
+	if strings.Contains(o.Target, "{rank}") {
+		return route.View{}, launch.BadInput("--target=%s: put the rank's number in place of {rank}", o.Target)
 	}
 	v := route.View{Mount: launch.Fill(o.Mount, 0, host), Target: launch.Fill(o.Target, 0, host)}
 	if v.Mount == "/" {

@@ -99,9 +99,7 @@ func (r Router) Plan(wishes []Wish) (Plan, error) {
 	if err := refused.err(); err != nil {
 		return p, err
 	}
-	if err := r.assign(&p); err != nil {
-		return p, err
-	}
+	r.assign(&p)
 	r.judge(&p)
 	return p, nil
 }
@@ -130,7 +128,7 @@ func (r Router) add(p *Plan, w Wish) error {
 }
 
 // assign makes the assignments of p's routes.
-func (r Router) assign(p *Plan) error {
+func (r Router) assign(p *Plan) {
 	for _, name := range lists {
 		var entries []string
 		for _, route := range p.Routes {
@@ -148,7 +146,6 @@ func (r Router) assign(p *Plan) error {
 			p.Assign = append(p.Assign, Assignment{Name: CondaPrefix, Value: route.Routed})
 		}
 	}
-	return nil
 }
 
 // prepend puts entries before a list. Where the list has them, with the mount or without, they go from

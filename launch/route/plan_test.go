@@ -272,6 +272,7 @@ func TestRules(t *testing.T) {
 		{"packages and a library", nil, []Wish{{PythonPath, "site"}, {Library, "lib"}}, nil},
 		{"everything", nil, []Wish{{PythonPath, "site"}, {Library, "lib"}, {Program, "bin"}}, []int{1}},
 		{"everything, the rest before", map[string]string{"PATH": "/bin:" + m + "/x", "LD_LIBRARY_PATH": m + "/l"}, []Wish{{PythonPath, "site"}}, []int{1}},
+		{"packages beside an active conda environment", map[string]string{"PATH": m + "/c/bin:/bin", "CONDA_PREFIX": m + "/c"}, []Wish{{PythonPath, "site"}}, nil},
 		{"an environment that was activated through the mount", map[string]string{"VIRTUAL_ENV": m + "/v"}, []Wish{{PythonPath, "site"}}, []int{2}},
 		{"a venv's programs", nil, []Wish{{Program, "v/bin"}}, []int{2}},
 		{"conda and its parts", nil, []Wish{{Conda, "c"}, {PythonPath, "c/lib/python3.11/site-packages"}}, []int{3}},

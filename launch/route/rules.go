@@ -60,7 +60,10 @@ func (r Router) judgeVariables(p *Plan) {
 				value = a.Value
 			}
 		}
-		if slices.ContainsFunc(strings.Split(value, ":"), func(entry string) bool { return Below(entry, r.View.Mount) }) {
+		active := r.Getenv("CONDA_PREFIX") // conda activate has put it into PATH
+		if slices.ContainsFunc(strings.Split(value, ":"), func(entry string) bool {
+			return Below(entry, r.View.Mount) && (name != "PATH" || active == "" || !Below(entry, active))
+		}) {
 			routed = append(routed, name)
 		}
 	}
