@@ -20,6 +20,12 @@ type adviseCmd struct {
 	Command []string `arg:"" passthrough:"" name:"command" help:"Command and its arguments, after --."`
 }
 
+// Help has what the options can't say.
+func (*adviseCmd) Help() string {
+	return `copper advise -- python3 main.py runs the command under strace, with its own input, output and exit code. ` +
+		`It waits for everything that the command has started. No job is needed; with one, it says what goes through the mount already.`
+}
+
 func (c *adviseCmd) Run() error {
 	command := c.Command
 	if command[0] == "--" {
