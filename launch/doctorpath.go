@@ -87,19 +87,19 @@ func insideCopper(path string, at mountinfo.Info) Finding {
 // device.
 func judgeType(path, fstype string, nodev map[string]bool) Finding {
 	const gains = "route only what all nodes share; what is on the node already is faster without Copper"
-	name, known := shared[fstype]
-	switch {
-	case known:
+	place, name := placeOf(fstype, nodev)
+	switch place {
+	case PlaceShared:
 		return fine("%s is on %s: worth reading through Copper", path, name)
-	case fstype == "tmpfs" || fstype == "ramfs":
+	case PlaceMemory:
 		return warning(gains, "%s is in this node's memory (%s), and is never fetched from another node", path, fstype)
-	case fstype == "overlay" || fstype == "squashfs" || fstype == "rootfs":
+	case PlaceImage:
 		return warning(gains, "%s is part of the node's image or container (%s), and gains nothing", path, fstype)
-	case strings.HasPrefix(fstype, "fuse.") || fstype == "fuse":
+	case PlaceFUSE, PlaceCopper:
 		return fine("%s is on a FUSE file system (%s): worth reading through Copper if a server is behind it", path, fstype)
-	case nodev[fstype]:
+	case PlaceState:
 		return problem("name a directory with files", "%s is on %s, which shows the state of this machine and is not served", path, fstype)
-	case fstype == "":
+	case PlaceUnknown:
 		return warning("Copper works without knowing", "the file system of %s can't be told", path)
 	}
 	return warning(gains, "%s is on a disk of this node (%s), and gains nothing", path, fstype)

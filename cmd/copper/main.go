@@ -22,6 +22,8 @@ type cli struct {
 	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
+	Env      envCmd      `cmd:"" help:"Print the shell assignments that send paths through the mount."`
+	Advise   adviseCmd   `cmd:"" help:"Watch what a command reads, and say what of it is worth sending through the mount."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
 	Book     bookCmd     `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
