@@ -369,6 +369,7 @@ var whichCells = flag.String("matrix", "", "only the cells whose name contains t
 // TestFaultMatrix: whichever node breaks, in whichever way and whenever, nobody on another node meets an
 // error or a wrong byte, and the node's own readers none but those of a dead mount.
 func TestFaultMatrix(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	verdicts := map[string]verdict{}
 	names := []string{"all ancestors", "root", "interior", "leaf"} // what takes longest first

@@ -103,6 +103,7 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 
 // TestSoak: whatever happens, no answer is wrong, and in the end everything is as it should be.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	s := &soak{seed: *soakSeed, history: &oracle.History{Lease: soakLease, Grace: 3 * time.Second}, began: time.Now(), stop: make(chan struct{}),
 		met: map[string]int{}, broke: map[faults.Kind]int{}}
 	if s.seed == 0 {
