@@ -24,7 +24,7 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
 
-.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay bench-node fuzz install clean
+.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay bench-node bench-launch fuzz install clean
 
 all: copper
 
@@ -87,7 +87,7 @@ demo:
 	@$(MAKE) --no-print-directory copper
 	@$(GO) run ./ci/demo
 
-bench: bench-overlay bench-node
+bench: bench-overlay bench-node bench-launch
 	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/...
 
 # The wire against a bare TCP ping-pong, grpc-go and iperf3. A module of its own, so that the
@@ -100,6 +100,10 @@ bench-overlay:
 bench-node: copper
 	@command -v gcc >/dev/null && dpkg -s libfuse3-dev >/dev/null 2>&1 || ci/deps bench
 	@cd ci/bench && $(GO) run ./node
+
+# How long launch takes until every mount answers, in parts.
+bench-launch: copper mpich
+	@cd ci/bench && $(GO) run ./launch
 
 # Feeds every decoder what its tests did not think of, for FUZZTIME each.
 # Go before 1.27 may fail at the very end of a time with "context deadline exceeded" and no failing

@@ -38,7 +38,9 @@ type State struct {
 	BadInput bool      `json:"bad_input,omitempty"` // the failure is the caller's to mend
 	Started  time.Time `json:"started"`             // of rank 0
 	Changed  time.Time `json:"changed"`             // when this state was written
-	Ranks    []Rank    `json:"ranks"`               // until Connected only rank 0
+	// Reached is when the job came to each phase.
+	Reached map[Phase]time.Time `json:"reached,omitempty"`
+	Ranks   []Rank              `json:"ranks"` // until Connected only rank 0
 }
 
 // Rank is one daemon of a job.
@@ -58,6 +60,23 @@ func (s *State) Err() error {
 		return BadInput("%s", s.Error)
 	}
 	return errors.New(s.Error)
+}
+
+// Reach puts the job into a phase.
+func (s *State) Reach(p Phase) {
+	s.Phase = p
+	if s.Reached == nil {
+		s.Reached = map[Phase]time.Time{}
+	}
+	s.Reached[p] = time.Now()
+}
+
+// Took tells how long a job that is ready took to become so since it was begun, and with what.
+func (s *State) Took(begun time.Time) string {
+	span := func(from, to time.Time) string { return to.Sub(from).Round(10 * time.Millisecond).String() }
+	connected, mounted, ready := s.Reached[Connected], s.Reached[Mounted], s.Reached[Ready]
+	return fmt.Sprintf("%s (%s for the launcher and MPI, %s until the first mount answered, %s until all did)",
+		span(begun, ready), span(begun, connected), span(connected, mounted), span(mounted, ready))
 }
 
 // On is the ranks of s on host.

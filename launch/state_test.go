@@ -111,3 +111,21 @@ func TestBadStateFiles(t *testing.T) {
 		t.Errorf("a job directory below a file: %v, want bad input", err)
 	}
 }
+
+func TestTook(t *testing.T) {
+	var s State
+	for _, p := range []Phase{Starting, Connected, Mounted, Ready} {
+		s.Reach(p)
+	}
+	if s.Phase != Ready || len(s.Reached) != 4 {
+		t.Errorf("reached %v", s.Reached)
+	}
+	begun := time.Unix(100, 0)
+	for i, p := range []Phase{Connected, Mounted, Ready} {
+		s.Reached[p] = begun.Add(time.Duration(100*(i+1)*(i+1)) * time.Millisecond)
+	}
+	want := "900ms (100ms for the launcher and MPI, 300ms until the first mount answered, 500ms until all did)"
+	if got := s.Took(begun); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}

@@ -66,12 +66,13 @@ func (c *launchCmd) Run() error {
 	defer stop()
 	start := launch.Start{Finder: finder, Command: command, Timeout: c.Timeout,
 		Mounts: launch.NodeMounts(program), Progress: progress(step.Ranks)}
+	begun := time.Now()
 	state, err := start.Run(ctx)
 	if err != nil {
 		return err
 	}
 	dir := launch.JobDirOf(c.Dir, c.Job)
-	printReady(state, dir)
+	printReady(state, dir, begun)
 	defer c.sleep()
 	if len(warmers) == 0 {
 		return nil

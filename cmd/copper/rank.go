@@ -127,7 +127,7 @@ func (r *rank) note(phase launch.Phase) error {
 	if r.boot.Rank() != 0 || r.state.ID == "" {
 		return nil
 	}
-	r.state.Phase = phase
+	r.state.Reach(phase)
 	return r.dir.WriteState(r.state)
 }
 

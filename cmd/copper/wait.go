@@ -23,7 +23,7 @@ func (c *waitCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	printReady(&job.State, job.Dir)
+	printReady(&job.State, job.Dir, job.State.Started)
 	return nil
 }
 
@@ -31,6 +31,7 @@ func progress(ranks int) *launch.Progress {
 	return &launch.Progress{Out: os.Stderr, Terminal: launch.IsTerminal(os.Stderr), Ranks: ranks}
 }
 
-func printReady(s *launch.State, dir launch.JobDir) {
-	fmt.Printf("job %s is ready: %s\noutputs are in %s\n", s.ID, launch.MountList(s.Ranks), dir)
+// printReady says what there is to use; begun is when the waiting for it began.
+func printReady(s *launch.State, dir launch.JobDir, begun time.Time) {
+	fmt.Printf("job %s is ready: %s\nafter %s\noutputs are in %s\n", s.ID, launch.MountList(s.Ranks), s.Took(begun), dir)
 }
