@@ -30,8 +30,8 @@ type Warmth struct {
 	Failed   int64 `json:"failed"`   // accesses that met another error
 }
 
-// add sums up over nodes; a node that is active makes the whole active.
-func (w Warmth) add(o Warmth) Warmth {
+// Plus sums up; what is active makes the whole active.
+func (w Warmth) Plus(o Warmth) Warmth {
 	w.Active = w.Active || o.Active
 	w.Accesses += o.Accesses
 	w.Done += o.Done
@@ -106,7 +106,7 @@ func (f Finder) warmth(ctx context.Context, job *Job, r Request) (Warmed, error)
 			continue
 		}
 		w.Nodes++
-		w.Sum = w.Sum.add(one)
+		w.Sum = w.Sum.Plus(one)
 	}
 	if w.Nodes == 0 {
 		return w, fmt.Errorf("job %s: no node can warm: %s", job.State.ID, failed)

@@ -138,13 +138,7 @@ func (w *warming) warmth() launch.Warmth {
 	defer w.mu.Unlock()
 	for _, r := range w.replays {
 		p := r.Progress()
-		sum.Accesses += p.Accesses
-		sum.Done += p.Done
-		sum.Bytes += p.Bytes
-		sum.LeftOut += p.LeftOut
-		sum.Gone += p.Gone
-		sum.Changed += p.Changed
-		sum.Failed += p.Failed
+		sum = sum.Plus(launch.Warmth{Accesses: p.Accesses, Done: p.Done, Bytes: p.Bytes, LeftOut: p.LeftOut, Gone: p.Gone, Changed: p.Changed, Failed: p.Failed})
 	}
 	return sum
 }
