@@ -23,18 +23,24 @@ const (
 	reportsFile = 4
 )
 
+// ordered reads the plan that a first process gets.
+func ordered(plan any) (orders *bufio.Reader, reports *os.File, err error) {
+	orders = bufio.NewReader(os.NewFile(ordersFile, "orders"))
+	reports = os.NewFile(reportsFile, "reports")
+	syscall.CloseOnExec(ordersFile)
+	syscall.CloseOnExec(reportsFile)
+	line, err := orders.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, plan)
+	}
+	return orders, reports, err
+}
+
 // front is the first process of the front-end: it makes the network, starts the hosts, and ends them
 // all when the test process is gone.
 func front() error {
-	orders := bufio.NewReader(os.NewFile(ordersFile, "orders"))
-	reports := os.NewFile(reportsFile, "reports")
-	syscall.CloseOnExec(ordersFile)
-	syscall.CloseOnExec(reportsFile)
 	var p plan
-	line, err := orders.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &p)
-	}
+	orders, reports, err := ordered(&p)
 	if err != nil {
 		return err
 	}
@@ -173,15 +179,8 @@ type hostPlan struct {
 
 // host is the first process of a host. What it starts is its children or adopted by it.
 func host() error {
-	orders := bufio.NewReader(os.NewFile(ordersFile, "orders"))
-	reports := os.NewFile(reportsFile, "reports")
-	syscall.CloseOnExec(ordersFile)
-	syscall.CloseOnExec(reportsFile)
 	var h hostPlan
-	line, err := orders.ReadBytes('\n')
-	if err == nil {
-		err = json.Unmarshal(line, &h)
-	}
+	orders, reports, err := ordered(&h)
 	if err != nil {
 		return err
 	}
