@@ -69,12 +69,18 @@ func (c Cores) Check() error {
 	if c.All() {
 		return nil
 	}
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine, and with it what is tried here
-		failed <- c.bindThread(0)
-	}()
-	return <-failed
+	return c.tryThread()
+}
+
+// tryThread binds a thread to the cores and gives it back those that it had.
+func (c Cores) tryThread() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	had := unix.NewCPUSet(mostCores)
+	if err := unix.SchedGetaffinityDynamic(0, had); err != nil {
+		return fmt.Errorf("service cores %v: %w", c, err)
+	}
+	return errors.Join(c.bindThread(0), unix.SchedSetaffinityDynamic(0, had))
 }
 
 // Bind keeps this process, all of its threads and the processes that it starts on the cores, and has

@@ -87,7 +87,7 @@ func TestCoresThatAreNot(t *testing.T) {
 	first, _, _ := strings.Cut(before, ",")
 	first, _, _ = strings.Cut(first, "-")
 	for _, list := range []string{"4095", first + ",4094-4095"} {
-		for name, try := range map[string]func() error{"check": coresOf(t, list).Check, "bind": onThread(coresOf(t, list))} {
+		for name, try := range map[string]func() error{"check": coresOf(t, list).Check, "bind": coresOf(t, list).tryThread} {
 			err := try()
 			if ExitCode(err) != ExitBadInput || !strings.Contains(err.Error(), "4095") || !strings.Contains(err.Error(), "this node has no") {
 				t.Errorf("%s %s: %v", name, list, err)
@@ -99,18 +99,6 @@ func TestCoresThatAreNot(t *testing.T) {
 	}
 	if after := allowedCores("/proc/self/status"); after != before {
 		t.Errorf("this process had cores %s, now %s", before, after)
-	}
-}
-
-// onThread tries to bind a thread that then ends.
-func onThread(c Cores) func() error {
-	return func() error {
-		failed := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			failed <- c.bindThread(0)
-		}()
-		return <-failed
 	}
 }
 

@@ -25,6 +25,7 @@ func TestStopFreesMount(t *testing.T) {
 		kill(t, n.Supervisor, sig)
 		kill(t, n.PID, sig)
 	}
+	await(t, "the end of the daemon", func() bool { return arguments(n.Supervisor) == "" && arguments(n.PID) == "" })
 	for _, dir := range []string{filepath.Join(p.dir, "jobs"), fmt.Sprintf("/tmp/copper-%d/lost", os.Getuid())} {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
