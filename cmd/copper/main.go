@@ -23,7 +23,7 @@ type cli struct {
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
-	Version  versionCmd  `cmd:"" help:"Print the version and how this binary was built."`
+	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
 	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
 	Docs   docsCmd   `cmd:"" hidden:"" help:"Write manual pages and completions, for make install."`
