@@ -21,25 +21,13 @@ func examples(t *testing.T, root, folder string, least int) []string {
 	return scripts
 }
 
-// wrapped is an installation of the binary for an MPI, whose wrappers the examples use.
-func wrapped(t *testing.T, mpi string) string {
+// stagedFor is an installation in which copper is the binary for an MPI, as at a site.
+func stagedFor(t *testing.T, mpi string) string {
 	t.Helper()
-	root := installed(t)
+	root := staged(t)
 	if mpi != "copper" {
 		if err := os.Rename(filepath.Join(root, "bin", mpi), filepath.Join(root, "bin", "copper")); err != nil {
 			t.Fatal(err)
-		}
-	}
-	for _, command := range []string{"launch", "stop"} {
-		for _, site := range []string{"aurora", "frontier", "local"} {
-			path := filepath.Join(root, "bin", command+"_copper_"+site+".sh")
-			if _, err := os.Stat(path); err == nil {
-				continue
-			}
-			// Until the wrapper is there.
-			if err := os.WriteFile(path, []byte("#!/bin/sh\nexec copper "+command+` "$@"`+"\n"), 0o755); err != nil {
-				t.Fatal(err)
-			}
 		}
 	}
 	return root
@@ -61,7 +49,7 @@ func told(t *testing.T, out, below string, imports int, status string) {
 
 // TestLocalExamples runs each script of examples/local_examples and examples/features_examples as a user would.
 func TestLocalExamples(t *testing.T) {
-	root := wrapped(t, "copper")
+	root := stagedFor(t, "copper")
 	imports := map[string]int{"warm_start.sh": 2, "warm_start_bare.sh": 2}
 	for folder, status := range map[string]string{"local_examples": "4 of 4 nodes answer", "features_examples": "1 of 1 nodes answer"} {
 		for _, script := range examples(t, root, folder, 2) {
@@ -124,7 +112,7 @@ func expected(t *testing.T, script string) (below, status string) {
 // TestHostsExamples runs each script of examples/aurora_examples as a PBS job on two hosts.
 func TestHostsExamples(t *testing.T) {
 	m := pbs(t, 2)
-	root := wrapped(t, "copper-mpich")
+	root := stagedFor(t, "copper-mpich")
 	programs := filepath.Join(m.dir, "pals")
 	if err := os.Mkdir(programs, 0o755); err != nil {
 		t.Fatal(err)
@@ -147,7 +135,7 @@ func TestHostsExamples(t *testing.T) {
 // TestSlurmExamples submits each script of examples/frontier_examples to Slurm.
 func TestSlurmExamples(t *testing.T) {
 	b := slurmOn(t, 2)
-	root := wrapped(t, "copper")
+	root := stagedFor(t, "copper")
 	if err := b.Show(root); err != nil {
 		t.Fatal(err)
 	}

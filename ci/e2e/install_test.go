@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// installed is what make install makes of the binaries under test, in a directory of the test's own that
+// staged is what make install makes of the binaries under test, in a directory of the test's own that
 // stands for the one that it was told. The rest of the machine has nothing of it.
-func installed(t *testing.T) string {
+func staged(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Dir(binary(t, "copper"))
 	stage := t.TempDir()
@@ -45,7 +45,7 @@ func says(t *testing.T, want []string, env []string, command ...string) {
 
 // TestInstall: what was installed works where it lies: program, manual pages, completions, module file.
 func TestInstall(t *testing.T) {
-	root := installed(t)
+	root := staged(t)
 	t.Run("binary", func(t *testing.T) {
 		for name, mpi := range map[string]string{"copper": "Open MPI", "copper-mpich": "MPICH"} {
 			out, err := exec.Command(filepath.Join(root, "bin", name), "version", "--json").Output()
