@@ -123,7 +123,7 @@ install: copper install-files
 SHARE = $(DESTDIR)$(PREFIX)/share
 install-files:
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/copper $(wildcard bin/copper-mpich launch/*.sh)
-	bin/copper docs $(SHARE)
+	env -u COPPER_SITE bin/copper docs $(SHARE)
 	install -D -m 644 launch/modulefile/copper.lua $(SHARE)/modulefiles/copper/$(VERSION).lua
 	for dir in examples/*; do install -D -m 755 -t $(SHARE)/copper/$$dir $$dir/*.sh; done
 
