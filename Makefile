@@ -24,21 +24,25 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
 
-.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay bench-node bench-launch fuzz install clean
+# What `copper version` tells of the sources.
+VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
+STAMP := -ldflags "-X main.version=$(VERSION) -X main.committed=$(shell git log -1 --format=%cI 2>/dev/null)"
+
+.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay bench-node bench-launch fuzz install install-files clean
 
 all: copper
 
 copper:
 	@if command -v mpicc.openmpi >/dev/null; then \
-		set -e; $(OPENMPI_ENV) $(GO) build -tags mpi -o bin/copper ./cmd/copper; \
+		set -e; $(OPENMPI_ENV) $(GO) build $(STAMP) -tags mpi -o bin/copper ./cmd/copper; \
 		$(call links,bin/copper,libmpi.so.40); \
 	else \
 		echo "no mpicc.openmpi here: building bin/copper without MPI, for one node (see ci/deps)"; \
-		$(GO) build -o bin/copper ./cmd/copper; \
+		$(GO) build $(STAMP) -o bin/copper ./cmd/copper; \
 	fi
 
 mpich:
-	@$(MPICH_ENV) $(GO) build -tags mpi -o bin/copper-mpich ./cmd/copper
+	@$(MPICH_ENV) $(GO) build $(STAMP) -tags mpi -o bin/copper-mpich ./cmd/copper
 	@$(call links,bin/copper-mpich,libmpich.so.12)
 
 deps:
@@ -117,8 +121,15 @@ fuzz:
 		done; \
 	done
 
-install: copper
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/copper launch/*.sh
+install: copper install-files
+
+# Everything that there is in bin, and what belongs beside it.
+SHARE = $(DESTDIR)$(PREFIX)/share
+install-files:
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin bin/copper $(wildcard bin/copper-mpich launch/*.sh)
+	env -u COPPER_SITE bin/copper docs $(SHARE)
+	install -D -m 644 launch/modulefile/copper.lua $(SHARE)/modulefiles/copper/$(VERSION).lua
+	for dir in examples/*; do install -D -m 755 -t $(SHARE)/copper/$$dir $$dir/*.sh; done
 
 clean:
 	rm -rf bin

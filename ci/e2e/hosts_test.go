@@ -198,17 +198,25 @@ func TestHostsBare(t *testing.T) {
 	}
 }
 
-// TestHostsPBS: a PBS job, played by its environment, runs on the first of its hosts, with MPICH's mpiexec as its
-// launcher: launch, import on every host, stop.
-func TestHostsPBS(t *testing.T) {
-	m := hosts(t, 4, nodes.WithSharedMemory())
-	all := m.Hosts()
+// pbs makes a machine of n hosts on which a PBS job, played by its environment, runs on the first; its launcher is
+// MPICH's.
+func pbs(t *testing.T, n int) *machine {
+	t.Helper()
+	m := hosts(t, n, nodes.WithSharedMemory())
 	file := filepath.Join(m.dir, "nodefile")
-	if err := os.WriteFile(file, []byte("n1\nn1\nn2\nn3\nn4\n"), 0o644); err != nil {
+	lines := "n1\n" + strings.ReplaceAll(m.names(), ",", "\n") + "\n" // a host for each process
+	if err := os.WriteFile(file, []byte(lines), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	m.env = []string{"PBS_ENVIRONMENT=PBS_BATCH", "PBS_JOBID=17.ctl", "PBS_JOBNAME=copper", "PBS_QUEUE=all", "PBS_NODEFILE=" + file,
 		"PBS_NODENUM=0", "PBS_TASKNUM=1", "PBS_O_WORKDIR=" + m.dir, "PBS_O_HOST=ctl", "HYDRA_LAUNCHER=ssh", "HYDRA_LAUNCHER_EXEC=" + m.Agent()}
+	return m
+}
+
+// TestHostsPBS: a PBS job: launch, import on every host, stop.
+func TestHostsPBS(t *testing.T) {
+	m := pbs(t, 4)
+	all := m.Hosts()
 	if out := m.run(all[0], "copper-mpich launch --print"); !strings.Contains(out, "-n 4 -ppn 1 -hosts n1,n2,n3,n4 "+m.bin+"/copper-mpich serve") {
 		t.Error(out)
 	}

@@ -64,8 +64,14 @@ func (b *batch) submit(script string) *job {
 	if err := os.WriteFile(path, []byte("#!/bin/bash\nset -euo pipefail\n"+script), 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	j := &job{b: b, out: path + ".out"}
-	j.id = strings.TrimSpace(b.run(b.Front(), fmt.Sprintf("sbatch --parsable --no-kill -N %d -o %s %s", len(b.Hosts()), j.out, path)))
+	return b.submitted(path)
+}
+
+// submitted submits a script as it is, on all hosts.
+func (b *batch) submitted(path string, env ...string) *job {
+	b.t.Helper()
+	j := &job{b: b, out: filepath.Join(b.dir, fmt.Sprint("out", time.Now().UnixNano()))}
+	j.id = strings.TrimSpace(b.run(b.Front(), fmt.Sprintf("sbatch --parsable --no-kill -N %d -o %s %s", len(b.Hosts()), j.out, path), env...))
 	return j
 }
 

@@ -4,15 +4,15 @@
 #   examples/local_examples/basic_import.sh [PACKAGES]
 #
 # PACKAGES is the directory with the packages, /usr/lib/python3/dist-packages by default. Set
-# COPPER_ROOT where copper is not in the PATH.
+# COPPER_ROOT to the installation where copper is not in the PATH.
 set -euo pipefail
 packages=$(realpath "${1:-/usr/lib/python3/dist-packages}")
-copper=${COPPER_ROOT:+$COPPER_ROOT/bin/}copper
+PATH=${COPPER_ROOT:+$COPPER_ROOT/bin:}$PATH
 view=$(mktemp -d)
 trap 'rmdir "$view"' EXIT
 
-"$copper" launch --nodes 4 -v "$view/{rank}"
-trap '"$copper" stop; rmdir "$view"' EXIT
+launch_copper_local.sh --nodes 4 -v "$view/{rank}"
+trap 'stop_copper_local.sh; rmdir "$view"' EXIT
 
 # Each rank of an application would prepend its own node's mount to just this path.
 for rank in 0 1 2 3; do
@@ -21,4 +21,4 @@ for rank in 0 1 2 3; do
 done
 for pid in $pids; do wait "$pid"; done
 
-"$copper" status
+copper status

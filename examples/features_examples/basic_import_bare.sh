@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# The same as basic_import.sh with the job step written by hand. MPIEXEC is the launcher of the site's MPI with what
+# starts one process on each node; for this machine it is mpirun.openmpi.
+#
+#   examples/features_examples/basic_import_bare.sh [PACKAGES]
+#
+# PACKAGES is the directory with the packages, /usr/lib/python3/dist-packages by default. Set
+# COPPER_ROOT to the installation where copper is not in the PATH.
+set -euo pipefail
+packages=$(realpath "${1:-/usr/lib/python3/dist-packages}")
+PATH=${COPPER_ROOT:+$COPPER_ROOT/bin:}$PATH
+view=$(mktemp -d)
+trap 'rmdir "$view"' EXIT
+
+${MPIEXEC:-mpirun.openmpi -n 1} copper serve -v "$view" &
+step=$!
+trap 'copper stop; wait "$step"; rmdir "$view"' EXIT
+copper wait
+
+PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
+
+copper status
