@@ -125,6 +125,15 @@ func page(rows []*row, share float64) string {
 		verdict = "missed"
 	}
 	fmt.Fprintf(out, "| daemon's processor time, 12 imports | the importers' | | | %.1f%% | ≤ 5%% | %s | |\n", 100*share, verdict)
+	out.WriteString(`
+Reading and mapping what is in the page cache is the kernel's own work; no request reaches the daemon but for pages that
+the kernel gave up meanwhile (this machine's does so by itself, DAMON). The disk's file system keeps its pages in pieces of up
+to 2 MiB, which are mapped and copied faster; FUSE's are of 4 KiB on this kernel, whoever serves it: hence the rows against
+libfuse's example.
+
+The importers' own share of the requests is CPython's ioctl for every file that it opens (isatty), which the kernel passes
+on; it is also what the daemon's processor time is spent on.
+`)
 	return out.String()
 }
 
