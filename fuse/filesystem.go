@@ -27,10 +27,11 @@ type filesystem struct {
 	gofuse.RawFileSystem
 
 	// Dependencies.
-	source store.Source
-	statfs func(path string) (unix.Statfs_t, error)
-	links  func(link, target string) (string, bool) // nil: links are shown as they are
-	log    *slog.Logger
+	source  store.Source
+	statfs  func(path string) (unix.Statfs_t, error)
+	links   func(link, target string) (string, bool) // nil: links are shown as they are
+	log     *slog.Logger
+	observe func(Answer) // nil: nobody wants to know
 
 	// Constant after Init.
 	dir       string // of the mount
@@ -98,7 +99,7 @@ func (fs *filesystem) learnRoot(req *request) error {
 	return nil
 }
 
-func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, name string, out *gofuse.EntryOut) gofuse.Status {
+func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, name string, out *gofuse.EntryOut) (status gofuse.Status) {
 	fs.counters.count(opLookup)
 	parent := fs.nodes.get(header.NodeId)
 	switch {
@@ -109,12 +110,14 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	case name == "" || strings.IndexByte(name, '/') >= 0:
 		return gofuse.EINVAL
 	}
+	path := join(parent.path, name)
 	req := fs.begin(cancel, header)
-	defer req.finish()
+	defer func() {
+		req.finish(Answer{Request: operationNames[opLookup], Path: path, Absent: status == gofuse.OK && out.NodeId == 0}, status)
+	}()
 	if err := fs.learnRoot(req); err != nil {
 		return fs.fail(err)
 	}
-	path := join(parent.path, name)
 	old := fs.nodes.current(path)
 	changes := fs.changes.Load()
 	attr, err := fs.source.Stat(req, path, old.staleVersion())
@@ -158,7 +161,7 @@ func (fs *filesystem) Forget(id, lookups uint64) {
 	fs.nodes.forget(id, lookups)
 }
 
-func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) (status gofuse.Status) {
 	fs.counters.count(opGetattr)
 	n := fs.nodes.get(in.NodeId)
 	if n == nil {
@@ -168,7 +171,7 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 	root := n.id == gofuse.FUSE_ROOT_ID
 	if root || attr.IsDir() {
 		req := fs.begin(cancel, &in.InHeader)
-		defer req.finish()
+		defer func() { req.finish(Answer{Request: operationNames[opGetattr], Path: n.path}, status) }()
 		var err error
 		if attr, err = fs.source.Stat(req, n.path, store.Version{}); err != nil {
 			return fs.fail(err)
@@ -179,6 +182,8 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 			fs.dropEntry(n)
 			return gofuse.Status(syscall.ESTALE)
 		}
+	} else {
+		fs.observed(Answer{Request: operationNames[opGetattr], Path: n.path}, time.Now(), gofuse.OK)
 	}
 	out.SetTimeout(lifetime)
 	fs.fill(&out.Attr, n, &attr)
@@ -186,7 +191,7 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 }
 
 // StatFs asks in a goroutine of its own, since statfs(2) can't be interrupted.
-func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, out *gofuse.StatfsOut) gofuse.Status {
+func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, out *gofuse.StatfsOut) (status gofuse.Status) {
 	fs.counters.count(opStatfs)
 	n := fs.nodes.get(header.NodeId)
 	if n == nil {
@@ -197,7 +202,7 @@ func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, ou
 		return gofuse.OK
 	}
 	req := fs.begin(cancel, header)
-	defer req.finish()
+	defer func() { req.finish(Answer{Request: operationNames[opStatfs], Path: n.path}, status) }()
 	select {
 	case fs.statfsSlots <- struct{}{}:
 	case <-req.Done():

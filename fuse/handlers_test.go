@@ -378,7 +378,7 @@ func TestRequestContext(t *testing.T) {
 	}
 	child, cancel := context.WithCancel(r)
 	defer cancel()
-	r.finish()
+	r.finish(Answer{}, gofuse.OK)
 	<-child.Done()
 	if !errors.Is(r.Err(), context.Canceled) {
 		t.Error(r.Err())

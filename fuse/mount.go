@@ -44,6 +44,9 @@ type Options struct {
 	// Deadline is the time after which a request that has no answer gets ETIMEDOUT; 0: 10 minutes.
 	Deadline time.Duration
 	Log      *slog.Logger // nil: nothing is logged
+	// Observe is told of every request that the kernel made for names, attributes, links, listings,
+	// data and figures, when it is answered; nil: nobody is. It delays the answer, so it must not wait.
+	Observe func(Answer)
 	// Debug logs every request and every answer at debug level.
 	Debug bool
 
@@ -113,6 +116,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		links:         o.Links,
 		dir:           dir,
 		log:           o.Log,
+		observe:       o.Observe,
 		deadline:      o.Deadline,
 		device:        device,
 		withheld:      o.withhold,

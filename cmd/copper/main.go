@@ -22,6 +22,7 @@ type cli struct {
 	Doctor   doctorCmd   `cmd:"" help:"Look for what keeps Copper from working on this node, and say what to do about it."`
 	Clear    clearCmd    `cmd:"" help:"Drop what all nodes have cached, all or under a path prefix."`
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
+	Profile  profileCmd  `cmd:"" help:"What a job did: totals, paths, and what is counted."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 

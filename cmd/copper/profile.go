@@ -1,0 +1,39 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/copper-hpc/copper/profiling"
+)
+
+type profileCmd struct {
+	Metrics profileMetricsCmd `cmd:"" help:"Print what is counted, as a table in Markdown."`
+}
+
+type profileMetricsCmd struct{}
+
+func (*profileMetricsCmd) Run() error { return profiling.WriteMetrics(os.Stdout) }
+
+// snapshot reads all counters; paths tells whether the table of all paths is wanted too.
+func (d *daemon) snapshot(paths bool) *profiling.Snapshot {
+	s := &profiling.Snapshot{Host: d.host(), PID: os.Getpid(), Rank: d.roster.Self, Restarts: d.Restarts,
+		Taken: time.Now(), Up: time.Since(d.raised), KernelCache: true,
+		Store: d.store.Stats(), PFS: d.origin.Counts()}
+	if v := d.view.Load(); v != nil {
+		f := v.Stats()
+		s.Requests, s.PushedBytes = f.Requests, int64(f.PushedBytes)
+		s.Compression.Decoded = d.expand.Decoded()
+	}
+	made := d.compress.Counts()
+	c := &s.Compression
+	c.Tried, c.Skipped, c.RawBytes, c.EncodedBytes = made.Encoded+made.Skipped, made.Skipped, made.RawBytes, made.EncodedBytes
+	o := d.overlay.Stats()
+	s.Network = profiling.Network{Failovers: o.Failovers, DirectReads: o.Direct, Hedges: o.Hedges,
+		HedgesWon: o.HedgesWon, Suspects: int64(o.Suspects)}
+	for _, t := range o.Trees {
+		s.Network.Trees = append(s.Network.Trees, profiling.Tree{Asked: t.Asked, Answered: t.Answered, BytesIn: t.BytesIn, BytesOut: t.BytesOut})
+	}
+	s.Add(d.profile, paths)
+	return s
+}
