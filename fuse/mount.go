@@ -47,6 +47,9 @@ type Options struct {
 	// Observe is told of every request that the kernel made for names, attributes, links, listings,
 	// data and figures, when it is answered; nil: nobody is. It delays the answer, so it must not wait.
 	Observe func(Answer)
+	// NoKernelCache makes the kernel keep neither names nor attributes, listings or data, so that
+	// nearly all that is done with files is asked for. Mapped files are still kept while they are.
+	NoKernelCache bool
 	// Debug logs every request and every answer at debug level.
 	Debug bool
 
@@ -117,6 +120,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		dir:           dir,
 		log:           o.Log,
 		observe:       o.Observe,
+		lifetime:      lifetime,
 		deadline:      o.Deadline,
 		device:        device,
 		withheld:      o.withhold,
@@ -126,6 +130,9 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		notifier:      newNotifier(o.Log),
 		pusher:        newPusher(),
 		statfsSlots:   make(chan struct{}, statfsAtOnce),
+	}
+	if fs.direct = o.NoKernelCache; fs.direct {
+		fs.lifetime = 0
 	}
 	m := &Mount{dir: dir, fs: fs, done: make(chan struct{})}
 	if m.connection, err = connectionAt(dir); err != nil {
@@ -141,7 +148,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		MaxBackground:        backgroundRequests,
 		ExtraCapabilities:    gofuse.CAP_NO_OPENDIR_SUPPORT,
 		DisabledCapabilities: o.withhold,
-		EnableSymlinkCaching: true,
+		EnableSymlinkCaching: !o.NoKernelCache,
 		DisableReadDirPlus:   true,
 		DisableSplice:        true,
 		Debug:                o.Debug,

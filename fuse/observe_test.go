@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/copper-hpc/copper/store/storetest"
 )
 
@@ -15,7 +17,8 @@ func TestObserve(t *testing.T) {
 	var mu sync.Mutex
 	told := map[string]uint64{}
 	absent, failed, bytes := 0, 0, 0
-	m, mnt := mount(t, Options{Source: tree, Observe: func(a Answer) {
+	statfs := func(string) (unix.Statfs_t, error) { return unix.Statfs_t{}, nil }
+	m, mnt := mount(t, Options{Source: tree, StatFS: statfs, Observe: func(a Answer) {
 		mu.Lock()
 		defer mu.Unlock()
 		told[a.Request]++
@@ -45,5 +48,28 @@ func TestObserve(t *testing.T) {
 	}
 	if absent == 0 || failed != 0 || bytes != 5000 {
 		t.Errorf("%d absent, %d failed, %d bytes", absent, failed, bytes)
+	}
+}
+
+// Where the kernel keeps nothing, each use of a file is seen, and is answered as ever.
+func TestNoKernelCache(t *testing.T) {
+	tree := storetest.NewTree(storetest.Memory(t, 64<<20))
+	tree.Write("/dir/file", []byte("some content\n"))
+	tree.Link("/dir/link", "file")
+	m, mnt := mount(t, Options{Source: tree, NoKernelCache: true})
+	for range 3 {
+		got := newRequests(m, func() {
+			if out := shell(t, `cat "$1/dir/link"; ls "$1/dir"; test -e "$1/dir/none" || echo none`, mnt); out != "some content\nfile\nlink\nnone\n" {
+				t.Errorf("%q", out)
+			}
+		})
+		for _, op := range []string{"LOOKUP", "READLINK", "READ", "READDIR"} {
+			if got[op] == 0 {
+				t.Errorf("no %s: %v", op, got)
+			}
+		}
+	}
+	if out := shell(t, `python3 -c 'import mmap,sys; f=open(sys.argv[1],"rb"); print(mmap.mmap(f.fileno(),0,prot=mmap.PROT_READ,flags=mmap.MAP_PRIVATE)[:4].decode())' "$1/dir/file"`, mnt); out != "some\n" {
+		t.Errorf("mapped: %q", out)
 	}
 }

@@ -94,6 +94,7 @@ type daemon struct {
 	warming   *warming
 	raised    time.Time // since when this daemon counts
 	profile   *profiling.Recorder
+	written   *outputs       // nil: nothing is to be written
 	channel   *launch.Daemon // what control can make of this daemon
 	view      atomic.Pointer[view]
 	control   *launch.Control

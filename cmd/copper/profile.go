@@ -18,7 +18,7 @@ func (*profileMetricsCmd) Run() error { return profiling.WriteMetrics(os.Stdout)
 // snapshot reads all counters; paths tells whether the table of all paths is wanted too.
 func (d *daemon) snapshot(paths bool) *profiling.Snapshot {
 	s := &profiling.Snapshot{Host: d.host(), PID: os.Getpid(), Rank: d.roster.Self, Restarts: d.Restarts,
-		Taken: time.Now(), Up: time.Since(d.raised), KernelCache: true,
+		Taken: time.Now(), Up: time.Since(d.raised), KernelCache: d.options.Kernel != "off",
 		Store: d.store.Stats(), PFS: d.origin.Counts()}
 	if v := d.view.Load(); v != nil {
 		f := v.Stats()

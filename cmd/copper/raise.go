@@ -22,7 +22,7 @@ func (d *daemon) raise() (err error) {
 	if d.footprint, err = launch.ReadFootprint(d.Footprint); err != nil {
 		return err
 	}
-	d.raised, d.profile = time.Now(), profiling.NewRecorder(profiling.RecorderOptions{})
+	d.raised, d.profile = time.Now(), profiling.NewRecorder(d.options.recorder())
 	d.log.Info("the daemon starts", "pid", os.Getpid(), "restarts", d.Restarts)
 	if err := d.chain(d.roster, d.Sharers); err != nil {
 		return err
@@ -121,10 +121,12 @@ func (d *daemon) show() error {
 	d.recorder = manifest.NewRecorder(d.expand)
 	options := fuse.Options{Mountpoint: d.footprint.Mount, Replace: d.Restarts > 0, Shut: d.shut,
 		Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log,
-		Observe: func(a fuse.Answer) { d.profile.Answered(profiling.Answer(a)) }}
+		NoKernelCache: d.options.Kernel == "off",
+		Observe:       func(a fuse.Answer) { d.profile.Answered(profiling.Answer(a)) }}
 	if d.options.Symlinks == "view" {
 		options.Links = d.origin.LinkInView
 	}
+	d.beginProfiling()
 	m, err := fuse.New(options)
 	if err != nil {
 		return inputIfSetup(err)

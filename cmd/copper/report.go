@@ -85,7 +85,9 @@ func (d *daemon) unmount() error {
 	if v == nil {
 		return nil
 	}
+	d.written.beforeUnmount()
 	err := v.Unmount()
 	d.writeManifest()
+	d.written.afterUnmount()
 	return err
 }
