@@ -31,13 +31,14 @@ func (d Dir) Tables(tag string) string { return filepath.Join(string(d), "tables
 // runtimeTag is the tag of the n-th periodic snapshot, the same on all ranks.
 func runtimeTag(n int) string { return fmt.Sprintf("runtime-snapshot-%06d", n) }
 
-// Names of a daemon's files, behind <host>-<pid>-.
+// Names of a daemon's files, behind <host>-<pid>-. Every daemon that writes writes the aggregate; the
+// table of paths is for [UsePaths].
 const (
 	summaryFile    = "profiling_summary.md"
 	operationsFile = "profiling_operations.csv"
-	aggregateFile  = "profiling_aggregate.csv"
+	AggregateFile  = "profiling_aggregate.csv"
 	topFile        = "profiling_top_paths.csv"
-	pathsFile      = "profiling_path_table.csv"
+	PathsFile      = "profiling_path_table.csv"
 )
 
 // ownName is the name of a daemon's file.

@@ -99,8 +99,10 @@ func aggregateTable(values []value) []byte {
 	return t.bytes()
 }
 
+var topColumns = []string{"place", "path", "class", "requests", "at_most_too_many", "misses", "negatives", "bytes", "total_latency_seconds"}
+
 func topTable(paths []TopPath) []byte {
-	t := newTable("rank", "path", "class", "requests", "at_most_too_many", "misses", "negatives", "bytes", "total_latency_seconds")
+	t := newTable(topColumns...)
 	for i, p := range paths {
 		t.row(i+1, shownPath(p.Path), Class(p.Path, p.Requests-p.Error == p.Negatives), p.Requests, p.Error, p.Misses, p.Negatives, p.Bytes, p.Took)
 	}

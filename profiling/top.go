@@ -74,13 +74,27 @@ func (t *topPaths) read() []TopPath {
 	for _, p := range t.least {
 		all = append(all, *p)
 	}
-	slices.SortFunc(all, func(a, b TopPath) int {
+	sortTop(all)
+	return all[:min(t.wanted, len(all))]
+}
+
+// sortTop puts the hottest first.
+func sortTop(paths []TopPath) {
+	slices.SortFunc(paths, func(a, b TopPath) int {
 		if a.Requests != b.Requests {
 			return int(b.Requests - a.Requests)
 		}
 		return strings.Compare(a.Path, b.Path)
 	})
-	return all[:min(t.wanted, len(all))]
+}
+
+func (p *TopPath) add(o *TopPath) {
+	p.Requests += o.Requests
+	p.Error += o.Error
+	p.Misses += o.Misses
+	p.Negatives += o.Negatives
+	p.Bytes += o.Bytes
+	p.Took += o.Took
 }
 
 // topHeap has the path that was asked for least in front.

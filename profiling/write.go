@@ -34,7 +34,7 @@ func (s *Snapshot) write(dir string) error {
 		content []byte
 	}{
 		{operationsFile, operationsTable(s.Operations)},
-		{aggregateFile, aggregateTable(s.values())},
+		{AggregateFile, aggregateTable(s.values())},
 		{summaryFile, s.summary()},
 	}
 	for _, f := range files {
@@ -47,7 +47,7 @@ func (s *Snapshot) write(dir string) error {
 		top = writeFile(dir, s.ownName(topFile), topTable(s.Top))
 	}
 	if s.Paths != nil {
-		paths = writeFile(dir, s.ownName(pathsFile), pathTableOf(s.Paths))
+		paths = writeFile(dir, s.ownName(PathsFile), pathTableOf(s.Paths))
 	}
 	return errors.Join(top, paths)
 }

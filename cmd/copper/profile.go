@@ -8,7 +8,9 @@ import (
 )
 
 type profileCmd struct {
-	Metrics profileMetricsCmd `cmd:"" help:"Print what is counted, as a table in Markdown."`
+	Aggregate profileAggregateCmd `cmd:"" help:"Sum the daemons' files of a job up."`
+	Paths     profilePathsCmd     `cmd:"" help:"List the paths that a job used, did not use, and missed; of a job with -A."`
+	Metrics   profileMetricsCmd   `cmd:"" help:"Print what is counted, as a table in Markdown."`
 }
 
 type profileMetricsCmd struct{}
