@@ -31,7 +31,8 @@ type filesystem struct {
 	statfs  func(path string) (unix.Statfs_t, error)
 	links   func(link, target string) (string, bool) // nil: links are shown as they are
 	log     *slog.Logger
-	observe func(Answer) // nil: nobody wants to know
+	observe func(Answer)              // nil: nobody wants to know
+	ioctl   func(number uint32) error // nil: there are none
 
 	// Constant after Init.
 	dir       string // of the mount
@@ -55,6 +56,7 @@ type filesystem struct {
 	waiting     atomic.Int64  // requests whose answer the Source has to fetch
 	changes     atomic.Uint64 // counts what the kernel was told to forget
 	statfsSlots chan struct{}
+	ioctlSlot   chan struct{}
 }
 
 // Init is called when the kernel has told what it can do and before it asks anything.
@@ -234,11 +236,4 @@ func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, ou
 	case <-req.Done():
 		return fs.fail(req.Err())
 	}
-}
-
-// Ioctl is asked once for every file that Python opens, and a refusal is not remembered: it is
-// answered before anything else.
-func (fs *filesystem) Ioctl(<-chan struct{}, *gofuse.IoctlIn, []byte, *gofuse.IoctlOut, []byte) gofuse.Status {
-	fs.counters.count(opIoctl)
-	return gofuse.Status(syscall.ENOTTY)
 }

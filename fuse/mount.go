@@ -47,6 +47,9 @@ type Options struct {
 	// Observe is told of every request that the kernel made for names, attributes, links, listings,
 	// data and figures, when it is answered; nil: nobody is. It delays the answer, so it must not wait.
 	Observe func(Answer)
+	// Ioctl carries out the ioctl of that number, of 0 to 2500, on whatever path it was made; ENOTTY
+	// where there is no such. It is called for one at a time. nil: there are none.
+	Ioctl func(number uint32) error
 	// NoKernelCache makes the kernel keep neither names nor attributes, listings or data, so that
 	// nearly all that is done with files is asked for. Mapped files are still kept while they are.
 	NoKernelCache bool
@@ -130,6 +133,8 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		notifier:      newNotifier(o.Log),
 		pusher:        newPusher(),
 		statfsSlots:   make(chan struct{}, statfsAtOnce),
+		ioctlSlot:     make(chan struct{}, 1),
+		ioctl:         o.Ioctl,
 	}
 	if fs.direct = o.NoKernelCache; fs.direct {
 		fs.lifetime = 0

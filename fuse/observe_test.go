@@ -1,6 +1,8 @@
 package fuse
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -71,5 +73,41 @@ func TestNoKernelCache(t *testing.T) {
 	}
 	if out := shell(t, `python3 -c 'import mmap,sys; f=open(sys.argv[1],"rb"); print(mmap.mmap(f.fileno(),0,prot=mmap.PROT_READ,flags=mmap.MAP_PRIVATE)[:4].decode())' "$1/dir/file"`, mnt); out != "some\n" {
 		t.Errorf("mapped: %q", out)
+	}
+}
+
+// Scripts reach the node's own ioctls on files and directories; all others are refused as ever, at
+// once.
+func TestIoctl(t *testing.T) {
+	tree := storetest.NewTree(storetest.Memory(t, 64<<20))
+	tree.Write("/dir/file", nil)
+	var mu sync.Mutex
+	var asked []uint32
+	_, mnt := mount(t, Options{Source: tree, Ioctl: func(number uint32) error {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, number)
+		if number == 100 {
+			return nil
+		}
+		return unix.ENOTTY
+	}})
+	got := shell(t, `python3 -c '
+import fcntl, os, sys
+for path in sys.argv[1:]:
+    fd = os.open(path, os.O_RDONLY)
+    for number in 100, 200, 0x5401, 5000:
+        try:
+            print(fcntl.ioctl(fd, number))
+        except OSError as e:
+            print(e.errno == 25)
+' "$1" "$1/dir" "$1/dir/file"`, mnt)
+	if want := strings.Repeat("0\nTrue\nTrue\nTrue\n", 3); got != want {
+		t.Errorf("%q", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []uint32{100, 200, 100, 200, 100, 200}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
 	}
 }

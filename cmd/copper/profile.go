@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -10,12 +11,26 @@ import (
 type profileCmd struct {
 	Aggregate profileAggregateCmd `cmd:"" help:"Sum the daemons' files of a job up."`
 	Paths     profilePathsCmd     `cmd:"" help:"List the paths that a job used, did not use, and missed; of a job with -A."`
-	Metrics   profileMetricsCmd   `cmd:"" help:"Print what is counted, as a table in Markdown."`
+	Metrics   profileMetricsCmd   `cmd:"" help:"Print what is counted, and the mount's ioctls, as tables in Markdown."`
 }
 
 type profileMetricsCmd struct{}
 
-func (*profileMetricsCmd) Run() error { return profiling.WriteMetrics(os.Stdout) }
+func (*profileMetricsCmd) Run() error {
+	if err := profiling.WriteMetrics(os.Stdout); err != nil {
+		return err
+	}
+	fmt.Println()
+	return profiling.WriteIoctls(os.Stdout)
+}
+
+// ioctls carries out what scripts ask of this node through the mount.
+func (d *daemon) ioctls() *profiling.Ioctls {
+	return &profiling.Ioctls{Dir: profiling.Dir(d.Dir), Snapshot: d.snapshot, Contents: d.store.Contents,
+		Clear:         func() { d.clear("/") },
+		ClearAbsences: func() { d.forgetKernel("/", d.store.ForgetAbsences()) },
+	}
+}
 
 // snapshot reads all counters; paths tells whether the table of all paths is wanted too.
 func (d *daemon) snapshot(paths bool) *profiling.Snapshot {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ const writeBound = 10 * time.Second
 // outputs writes what a daemon counted; nil writes nothing.
 type outputs struct {
 	writer *profiling.Writer
+	tables func() error // nil: the tables are not to be written
 	log    *slog.Logger
 	before sync.Once
 	after  sync.Once
@@ -28,6 +30,10 @@ func (d *daemon) beginProfiling() {
 	d.written = &outputs{log: d.log, writer: &profiling.Writer{
 		Dir: profiling.Dir(d.Dir), Paths: o.AllPaths, Snapshot: d.snapshot, Log: d.log,
 	}}
+	if o.AllPaths {
+		ioctls := d.ioctls()
+		d.written.tables = func() error { return ioctls.Tables(profiling.Final) }
+	}
 	if o.Interval > 0 {
 		d.written.writer.Every(o.interval(), d.Began)
 	}
@@ -54,7 +60,13 @@ func (o *outputs) afterUnmount() {
 
 func (o *outputs) write(tag string) {
 	done := make(chan error, 1)
-	go func() { done <- o.writer.Write(tag) }()
+	go func() {
+		err := o.writer.Write(tag)
+		if o.tables != nil && tag == profiling.Final {
+			err = errors.Join(err, o.tables())
+		}
+		done <- err
+	}()
 	select {
 	case err := <-done:
 		if err != nil {

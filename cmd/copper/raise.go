@@ -121,6 +121,7 @@ func (d *daemon) show() error {
 	d.recorder = manifest.NewRecorder(d.expand)
 	options := fuse.Options{Mountpoint: d.footprint.Mount, Replace: d.Restarts > 0, Shut: d.shut,
 		Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log,
+		Ioctl:         d.ioctls().Run,
 		NoKernelCache: d.options.Kernel == "off",
 		Observe:       func(a fuse.Answer) { d.profile.Answered(profiling.Answer(a)) }}
 	if d.options.Symlinks == "view" {

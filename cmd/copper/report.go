@@ -67,6 +67,12 @@ func (d *daemon) hold(prefix string) int { return d.store.Hold(prefix, holdBound
 // clear ends a hold, and makes the kernel forget too.
 func (d *daemon) clear(prefix string) int {
 	entries := d.store.Release(prefix)
+	d.forgetKernel(prefix, entries)
+	return entries
+}
+
+// forgetKernel makes the kernel forget what it knows of prefix and below, as the store did before.
+func (d *daemon) forgetKernel(prefix string, entries int) {
 	if v := d.view.Load(); v != nil {
 		v.ChangedBelow(prefix)
 		ctx, cancel := context.WithTimeout(context.Background(), clearBound)
@@ -76,7 +82,6 @@ func (d *daemon) clear(prefix string) int {
 		}
 	}
 	d.log.Info("cleared", "prefix", prefix, "entries", entries)
-	return entries
 }
 
 // unmount ends the mount and leaves the rest of the daemon to the others.
