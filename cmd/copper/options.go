@@ -50,7 +50,7 @@ func (o *options) Validate() error {
 	if err := o.jobOptions.Validate(); err != nil {
 		return err
 	}
-	if err := o.profileOptions.check(); err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	switch {
