@@ -45,7 +45,7 @@ func synthetic(t testing.TB, job Dir, n int, o RecorderOptions) {
 
 // TestAggregateAurora: as many ranks as the largest machine has nodes, in bounded time and memory.
 func TestAggregateAurora(t *testing.T) {
-	const ranks = 10_624
+	const ranks = aurora
 	dir := Dir(t.TempDir())
 	synthetic(t, dir, ranks, RecorderOptions{})
 	began := time.Now()
