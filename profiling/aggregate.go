@@ -90,7 +90,7 @@ func Aggregate(set string) (*Cluster, error) {
 // read adds one daemon, whose files' names begin with prefix; all of it or nothing.
 func (c *Cluster) read(prefix string, present map[string]bool) {
 	one := newCluster()
-	err := eachRow(prefix+AggregateFile, []string{"metric", "value"}, func(f []string) error {
+	err := eachRow(prefix+AggregateFile, aggregateColumns, func(f []string) error {
 		var n numbers
 		one.values[strings.Clone(f[0])] = n.float(f[1])
 		return n.err

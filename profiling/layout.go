@@ -29,7 +29,9 @@ func (d Dir) Cluster() string { return d.Set("cluster") }
 func (d Dir) Tables(tag string) string { return filepath.Join(string(d), "tables", tag) }
 
 // runtimeTag is the tag of the n-th periodic snapshot, the same on all ranks.
-func runtimeTag(n int) string { return fmt.Sprintf("runtime-snapshot-%06d", n) }
+func runtimeTag(n int) string { return fmt.Sprintf("%s%06d", runtimePrefix, n) }
+
+const runtimePrefix = "runtime-snapshot-"
 
 // Names of a daemon's files, behind <host>-<pid>-. Every daemon that writes writes the aggregate; the
 // table of paths is for [UsePaths].

@@ -91,8 +91,10 @@ func operationsTable(operations []OperationCounts) []byte {
 	return t.bytes()
 }
 
+var aggregateColumns = []string{"metric", "value"}
+
 func aggregateTable(values []value) []byte {
-	t := newTable("metric", "value")
+	t := newTable(aggregateColumns...)
 	for _, v := range values {
 		t.row(v.name, v.value)
 	}

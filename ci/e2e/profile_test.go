@@ -134,6 +134,15 @@ func TestProfile(t *testing.T) {
 	if said, err := aggregate("paths", out, "--usage-root", "/", "--target", filepath.Join(dir, "pfs0")); err != nil {
 		t.Fatalf("paths: %v: %s", err, said)
 	}
+	if said, err := aggregate("report", out, "all"); err != nil {
+		t.Fatalf("report: %v: %s", err, said)
+	}
+	report, err := os.ReadFile(out + "/profiling/cluster/all-profiling_report.html")
+	for _, want := range []string{"in job prof", "When the nodes asked", "copper serve", "</html>"} {
+		if err != nil || !strings.Contains(string(report), want) {
+			t.Errorf("report: %q is not in it, %v", want, err)
+		}
+	}
 	totals := map[string]float64{}
 	for name, columns := range table(t, out+"/profiling/cluster/all-profiling_aggregate.csv") {
 		totals[name] = columns["value"]

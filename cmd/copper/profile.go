@@ -11,6 +11,7 @@ import (
 type profileCmd struct {
 	Aggregate profileAggregateCmd `cmd:"" help:"Sum the daemons' files of a job up."`
 	Paths     profilePathsCmd     `cmd:"" help:"List the paths that a job used, did not use, and missed; of a job with -A."`
+	Report    profileReportCmd    `cmd:"" help:"Make one page of HTML, with plots, of a job."`
 	Metrics   profileMetricsCmd   `cmd:"" help:"Print what is counted, and the mount's ioctls, as tables in Markdown."`
 }
 

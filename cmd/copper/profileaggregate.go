@@ -59,8 +59,8 @@ type profileAggregateCmd struct {
 }
 
 func (c *profileAggregateCmd) Run() error {
-	if strings.ContainsRune(c.Prefix, '/') || strings.HasPrefix(c.Prefix, ".") {
-		return launch.BadInput("prefix %q: want the beginning of a file's name; --output-dir names the directory", c.Prefix)
+	if err := checkOutputPrefix(c.Prefix); err != nil {
+		return err
 	}
 	found, err := c.find(profiling.AggregateFile)
 	if err != nil {
@@ -86,6 +86,13 @@ func (c *profileAggregateCmd) Run() error {
 		return nil
 	}
 	return (&profilePathsCmd{profileInput: c.profileInput, Roots: c.Roots, Target: c.Target}).Run()
+}
+
+func checkOutputPrefix(prefix string) error {
+	if strings.ContainsRune(prefix, '/') || strings.HasPrefix(prefix, ".") {
+		return launch.BadInput("prefix %q: want the beginning of a file's name; --output-dir names the directory", prefix)
+	}
+	return nil
 }
 
 type profilePathsCmd struct {

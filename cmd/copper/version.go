@@ -12,6 +12,12 @@ import (
 type versionCmd struct{}
 
 func (*versionCmd) Run() error {
+	fmt.Println(version())
+	return nil
+}
+
+// version names this binary and what it was built with.
+func version() string {
 	version, revision := "unknown", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
@@ -28,6 +34,5 @@ func (*versionCmd) Run() error {
 	if mpi == launch.NoMPI {
 		mpi = "none"
 	}
-	fmt.Printf("copper %s%s, %s, MPI: %s\n", version, revision, runtime.Version(), mpi)
-	return nil
+	return fmt.Sprintf("copper %s%s, %s, MPI: %s", version, revision, runtime.Version(), mpi)
 }
