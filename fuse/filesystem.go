@@ -39,11 +39,10 @@ type filesystem struct {
 	deadline  time.Duration
 	withheld  uint64 // of the kernel's capabilities
 	kernel    Kernel
-	device    int           // /dev/fuse, only to see whether the connection still stands
-	lifetime  time.Duration // of entries and attributes in the kernel
-	direct    bool          // the kernel keeps nothing
-	noOpen    bool          // the kernel does without OPEN once told so
-	noOpendir bool          // the kernel does without OPENDIR once told so
+	device    int  // /dev/fuse, only to see whether the connection still stands
+	direct    bool // the kernel keeps nothing
+	noOpen    bool // the kernel does without OPEN once told so
+	noOpendir bool // the kernel does without OPENDIR once told so
 	dead      chan struct{}
 
 	// Mutable, each with its own lock.
@@ -138,8 +137,8 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	}
 	out.NodeId = n.id
 	if fs.changes.Load() == changes {
-		out.SetEntryTimeout(fs.lifetime)
-		out.SetAttrTimeout(fs.lifetime)
+		out.SetEntryTimeout(fs.lifetime())
+		out.SetAttrTimeout(fs.lifetime())
 	} // else this may be what the kernel was told to forget, before it got to know it
 	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
@@ -150,7 +149,7 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 func (fs *filesystem) notFound(parent *node, name string, err error, out *gofuse.EntryOut) gofuse.Status {
 	var failed *store.Error
 	if errors.As(err, &failed) && failed.Errno == syscall.ENOENT && !failed.Expires.IsZero() {
-		left := min(time.Until(failed.Expires), fs.lifetime)
+		left := min(time.Until(failed.Expires), fs.lifetime())
 		if left > 0 && (parent.id != gofuse.FUSE_ROOT_ID || fs.notifier.absentInRoot(name, failed.Expires)) {
 			out.NodeId = 0
 			out.SetEntryTimeout(left)
@@ -189,7 +188,7 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 	} else {
 		fs.observed(Answer{Request: operationNames[opGetattr], Path: n.path}, time.Now(), gofuse.OK)
 	}
-	out.SetTimeout(fs.lifetime)
+	out.SetTimeout(fs.lifetime())
 	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
 }

@@ -123,7 +123,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		dir:           dir,
 		log:           o.Log,
 		observe:       o.Observe,
-		lifetime:      lifetime,
+		direct:        o.NoKernelCache,
 		deadline:      o.Deadline,
 		device:        device,
 		withheld:      o.withhold,
@@ -135,9 +135,6 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		statfsSlots:   make(chan struct{}, statfsAtOnce),
 		ioctlSlot:     make(chan struct{}, 1),
 		ioctl:         o.Ioctl,
-	}
-	if fs.direct = o.NoKernelCache; fs.direct {
-		fs.lifetime = 0
 	}
 	m := &Mount{dir: dir, fs: fs, done: make(chan struct{})}
 	if m.connection, err = connectionAt(dir); err != nil {
