@@ -14,6 +14,14 @@ import (
 // long.
 const lifetime = 365 * 24 * time.Hour
 
+// lifetime is that of what the kernel is told now.
+func (fs *filesystem) lifetime() time.Duration {
+	if fs.direct {
+		return 0
+	}
+	return lifetime
+}
+
 // inodes maps the inode numbers of all file systems in the view to numbers of the one file system
 // that the mount is, so that find and its like, who recognise a directory by (device, inode),
 // neither see a loop where two file systems use the same number nor miss a hard link. The file

@@ -27,10 +27,12 @@ type filesystem struct {
 	gofuse.RawFileSystem
 
 	// Dependencies.
-	source store.Source
-	statfs func(path string) (unix.Statfs_t, error)
-	links  func(link, target string) (string, bool) // nil: links are shown as they are
-	log    *slog.Logger
+	source  store.Source
+	statfs  func(path string) (unix.Statfs_t, error)
+	links   func(link, target string) (string, bool) // nil: links are shown as they are
+	log     *slog.Logger
+	observe func(Answer)              // nil: nobody wants to know
+	ioctl   func(number uint32) error // nil: there are none
 
 	// Constant after Init.
 	dir       string // of the mount
@@ -38,6 +40,7 @@ type filesystem struct {
 	withheld  uint64 // of the kernel's capabilities
 	kernel    Kernel
 	device    int  // /dev/fuse, only to see whether the connection still stands
+	direct    bool // the kernel keeps nothing
 	noOpen    bool // the kernel does without OPEN once told so
 	noOpendir bool // the kernel does without OPENDIR once told so
 	dead      chan struct{}
@@ -52,14 +55,15 @@ type filesystem struct {
 	waiting     atomic.Int64  // requests whose answer the Source has to fetch
 	changes     atomic.Uint64 // counts what the kernel was told to forget
 	statfsSlots chan struct{}
+	ioctlSlot   chan struct{}
 }
 
 // Init is called when the kernel has told what it can do and before it asks anything.
 func (fs *filesystem) Init(server *gofuse.Server) {
 	offer := server.KernelSettings()
 	have := offer.Flags64() &^ fs.withheld
-	fs.noOpen = have&gofuse.CAP_NO_OPEN_SUPPORT != 0
-	fs.noOpendir = have&gofuse.CAP_NO_OPENDIR_SUPPORT != 0
+	fs.noOpen = have&gofuse.CAP_NO_OPEN_SUPPORT != 0 && !fs.direct
+	fs.noOpendir = have&gofuse.CAP_NO_OPENDIR_SUPPORT != 0 && !fs.direct
 	fs.kernel = agreed(offer, fs.withheld)
 	fs.notifier.kernel = server
 }
@@ -98,7 +102,7 @@ func (fs *filesystem) learnRoot(req *request) error {
 	return nil
 }
 
-func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, name string, out *gofuse.EntryOut) gofuse.Status {
+func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, name string, out *gofuse.EntryOut) (status gofuse.Status) {
 	fs.counters.count(opLookup)
 	parent := fs.nodes.get(header.NodeId)
 	switch {
@@ -109,12 +113,14 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	case name == "" || strings.IndexByte(name, '/') >= 0:
 		return gofuse.EINVAL
 	}
+	path := join(parent.path, name)
 	req := fs.begin(cancel, header)
-	defer req.finish()
+	defer func() {
+		req.finish(Answer{Request: operationNames[opLookup], Path: path, Absent: status == gofuse.OK && out.NodeId == 0}, status)
+	}()
 	if err := fs.learnRoot(req); err != nil {
 		return fs.fail(err)
 	}
-	path := join(parent.path, name)
 	old := fs.nodes.current(path)
 	changes := fs.changes.Load()
 	attr, err := fs.source.Stat(req, path, old.staleVersion())
@@ -131,8 +137,8 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	}
 	out.NodeId = n.id
 	if fs.changes.Load() == changes {
-		out.SetEntryTimeout(lifetime)
-		out.SetAttrTimeout(lifetime)
+		out.SetEntryTimeout(fs.lifetime())
+		out.SetAttrTimeout(fs.lifetime())
 	} // else this may be what the kernel was told to forget, before it got to know it
 	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
@@ -143,10 +149,10 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 func (fs *filesystem) notFound(parent *node, name string, err error, out *gofuse.EntryOut) gofuse.Status {
 	var failed *store.Error
 	if errors.As(err, &failed) && failed.Errno == syscall.ENOENT && !failed.Expires.IsZero() {
-		left := time.Until(failed.Expires)
+		left := min(time.Until(failed.Expires), fs.lifetime())
 		if left > 0 && (parent.id != gofuse.FUSE_ROOT_ID || fs.notifier.absentInRoot(name, failed.Expires)) {
 			out.NodeId = 0
-			out.SetEntryTimeout(min(left, lifetime))
+			out.SetEntryTimeout(left)
 			return gofuse.OK
 		}
 	}
@@ -158,7 +164,7 @@ func (fs *filesystem) Forget(id, lookups uint64) {
 	fs.nodes.forget(id, lookups)
 }
 
-func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) gofuse.Status {
+func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out *gofuse.AttrOut) (status gofuse.Status) {
 	fs.counters.count(opGetattr)
 	n := fs.nodes.get(in.NodeId)
 	if n == nil {
@@ -168,7 +174,7 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 	root := n.id == gofuse.FUSE_ROOT_ID
 	if root || attr.IsDir() {
 		req := fs.begin(cancel, &in.InHeader)
-		defer req.finish()
+		defer func() { req.finish(Answer{Request: operationNames[opGetattr], Path: n.path}, status) }()
 		var err error
 		if attr, err = fs.source.Stat(req, n.path, store.Version{}); err != nil {
 			return fs.fail(err)
@@ -179,14 +185,16 @@ func (fs *filesystem) GetAttr(cancel <-chan struct{}, in *gofuse.GetAttrIn, out 
 			fs.dropEntry(n)
 			return gofuse.Status(syscall.ESTALE)
 		}
+	} else {
+		fs.observed(Answer{Request: operationNames[opGetattr], Path: n.path}, time.Now(), gofuse.OK)
 	}
-	out.SetTimeout(lifetime)
+	out.SetTimeout(fs.lifetime())
 	fs.fill(&out.Attr, n, &attr)
 	return gofuse.OK
 }
 
 // StatFs asks in a goroutine of its own, since statfs(2) can't be interrupted.
-func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, out *gofuse.StatfsOut) gofuse.Status {
+func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, out *gofuse.StatfsOut) (status gofuse.Status) {
 	fs.counters.count(opStatfs)
 	n := fs.nodes.get(header.NodeId)
 	if n == nil {
@@ -197,7 +205,7 @@ func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, ou
 		return gofuse.OK
 	}
 	req := fs.begin(cancel, header)
-	defer req.finish()
+	defer func() { req.finish(Answer{Request: operationNames[opStatfs], Path: n.path}, status) }()
 	select {
 	case fs.statfsSlots <- struct{}{}:
 	case <-req.Done():
@@ -227,11 +235,4 @@ func (fs *filesystem) StatFs(cancel <-chan struct{}, header *gofuse.InHeader, ou
 	case <-req.Done():
 		return fs.fail(req.Err())
 	}
-}
-
-// Ioctl is asked once for every file that Python opens, and a refusal is not remembered: it is
-// answered before anything else.
-func (fs *filesystem) Ioctl(<-chan struct{}, *gofuse.IoctlIn, []byte, *gofuse.IoctlOut, []byte) gofuse.Status {
-	fs.counters.count(opIoctl)
-	return gofuse.Status(syscall.ENOTTY)
 }

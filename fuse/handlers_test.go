@@ -378,7 +378,7 @@ func TestRequestContext(t *testing.T) {
 	}
 	child, cancel := context.WithCancel(r)
 	defer cancel()
-	r.finish()
+	r.finish(Answer{}, gofuse.OK)
 	<-child.Done()
 	if !errors.Is(r.Err(), context.Canceled) {
 		t.Error(r.Err())
@@ -437,4 +437,21 @@ func (s *fixedAnswers) Stat(context.Context, string, store.Version) (store.Attr,
 func (s *fixedAnswers) ReadChunk(context.Context, store.File, int64) (*store.Chunk, error) {
 	s.chunk.Retain()
 	return s.chunk, nil
+}
+
+// BenchmarkLookup shows what an observer costs in a handler that answers from memory.
+func BenchmarkLookup(b *testing.B) {
+	tree := newTree(b)
+	tree.Write("/file", nil)
+	for name, observe := range map[string]func(Answer){"alone": nil, "observed": func(Answer) {}} {
+		b.Run(name, func(b *testing.B) {
+			fs := unmounted(tree)
+			fs.observe = observe
+			for b.Loop() {
+				if _, st := fs.lookup(1, "file"); st != gofuse.OK {
+					b.Fatal(st)
+				}
+			}
+		})
+	}
 }

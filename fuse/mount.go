@@ -44,6 +44,15 @@ type Options struct {
 	// Deadline is the time after which a request that has no answer gets ETIMEDOUT; 0: 10 minutes.
 	Deadline time.Duration
 	Log      *slog.Logger // nil: nothing is logged
+	// Observe is told of every request that the kernel made for names, attributes, links, listings,
+	// data and figures, when it is answered; nil: nobody is. It delays the answer, so it must not wait.
+	Observe func(Answer)
+	// Ioctl carries out the ioctl of that number, of 0 to 2500, on whatever path it was made; ENOTTY
+	// where there is no such. It is called for one at a time. nil: there are none.
+	Ioctl func(number uint32) error
+	// NoKernelCache makes the kernel keep neither names nor attributes, listings or data, so that
+	// nearly all that is done with files is asked for. Mapped files are still kept while they are.
+	NoKernelCache bool
 	// Debug logs every request and every answer at debug level.
 	Debug bool
 
@@ -113,6 +122,8 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		links:         o.Links,
 		dir:           dir,
 		log:           o.Log,
+		observe:       o.Observe,
+		direct:        o.NoKernelCache,
 		deadline:      o.Deadline,
 		device:        device,
 		withheld:      o.withhold,
@@ -122,6 +133,8 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		notifier:      newNotifier(o.Log),
 		pusher:        newPusher(),
 		statfsSlots:   make(chan struct{}, statfsAtOnce),
+		ioctlSlot:     make(chan struct{}, 1),
+		ioctl:         o.Ioctl,
 	}
 	m := &Mount{dir: dir, fs: fs, done: make(chan struct{})}
 	if m.connection, err = connectionAt(dir); err != nil {
@@ -137,7 +150,7 @@ func serve(dir string, fd int, o Options) (*Mount, error) {
 		MaxBackground:        backgroundRequests,
 		ExtraCapabilities:    gofuse.CAP_NO_OPENDIR_SUPPORT,
 		DisabledCapabilities: o.withhold,
-		EnableSymlinkCaching: true,
+		EnableSymlinkCaching: !o.NoKernelCache,
 		DisableReadDirPlus:   true,
 		DisableSplice:        true,
 		Debug:                o.Debug,

@@ -16,7 +16,7 @@ import (
 // READs that are under way.
 func (m *Mount) Preload(ctx context.Context, path string, index int64) (int, error) {
 	n := m.fs.nodes.current(path)
-	if n == nil || !n.attr.IsRegular() || n.file().ChunkLen(index) == 0 {
+	if n == nil || m.fs.direct || !n.attr.IsRegular() || n.file().ChunkLen(index) == 0 {
 		return 0, nil
 	}
 	return m.fs.push(ctx, n, index, m.fs.changes.Load())

@@ -47,7 +47,7 @@ func newPusher() *pusher {
 // pushIfJumped notes a READ of [off, end) and pushes the file, once per node, if it is not where the
 // last one ended; unless others are being pushed already.
 func (fs *filesystem) pushIfJumped(n *node, off, end int64) {
-	if n.attr.Size < pushFrom || n.attr.Size > pushTo || n.pushed.Load() {
+	if fs.direct || n.attr.Size < pushFrom || n.attr.Size > pushTo || n.pushed.Load() {
 		return
 	}
 	if last := n.readEnd.Swap(end); last == 0 || off > last-jump && off < last+jump {

@@ -19,7 +19,7 @@ var nothing = gofuse.ReadResultData(nil)
 
 // Read answers exactly what lies within the pinned size: the kernel takes anything shorter for
 // the end of the file and fills up with zeros.
-func (fs *filesystem) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.ReadResult, gofuse.Status) {
+func (fs *filesystem) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte) (_ gofuse.ReadResult, status gofuse.Status) {
 	fs.counters.count(opRead)
 	n := fs.nodes.get(in.NodeId)
 	if n == nil {
@@ -41,7 +41,8 @@ func (fs *filesystem) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte
 	}
 
 	req := fs.begin(cancel, &in.InHeader)
-	defer req.finish()
+	bytes := 0
+	defer func() { req.finish(Answer{Request: operationNames[opRead], Path: n.path, Bytes: bytes}, status) }()
 	result, err := fs.read(req, n.file(), off, end, buf)
 	if err != nil {
 		if store.Errno(err) == syscall.ESTALE {
@@ -50,7 +51,8 @@ func (fs *filesystem) Read(cancel <-chan struct{}, in *gofuse.ReadIn, buf []byte
 		}
 		return nil, fs.fail(err)
 	}
-	fs.counters.readBytes.Add(uint64(end - off))
+	bytes = int(end - off)
+	fs.counters.readBytes.Add(uint64(bytes))
 	fs.pushIfJumped(n, off, end)
 	return result, gofuse.OK
 }

@@ -11,14 +11,14 @@ import (
 // A directory offset is generation<<32 | index: "." has index 0, ".." 1, the entries follow.
 const indexBits = 32
 
-func (fs *filesystem) ReadDir(cancel <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) gofuse.Status {
+func (fs *filesystem) ReadDir(cancel <-chan struct{}, in *gofuse.ReadIn, out *gofuse.DirEntryList) (status gofuse.Status) {
 	fs.counters.count(opReaddir)
 	n := fs.nodes.get(in.NodeId)
 	if n == nil {
 		return gofuse.Status(syscall.ESTALE)
 	}
 	req := fs.begin(cancel, &in.InHeader)
-	defer req.finish()
+	defer func() { req.finish(Answer{Request: operationNames[opReaddir], Path: n.path}, status) }()
 	if err := fs.learnRoot(req); err != nil {
 		return fs.fail(err)
 	}

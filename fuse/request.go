@@ -19,6 +19,7 @@ type request struct {
 	fs       *filesystem
 	caller   uint32 // thread that waits for the answer; 0 if it is in another pid namespace
 	cancel   <-chan struct{}
+	began    time.Time
 	deadline time.Time
 
 	mu   sync.Mutex
@@ -28,22 +29,28 @@ type request struct {
 
 // begin starts a request; the handler must call finish.
 func (fs *filesystem) begin(cancel <-chan struct{}, header *gofuse.InHeader) *request {
-	return &request{fs: fs, caller: header.Pid, cancel: cancel, deadline: time.Now().Add(fs.deadline)}
+	now := time.Now()
+	return &request{fs: fs, caller: header.Pid, cancel: cancel, began: now, deadline: now.Add(fs.deadline)}
 }
 
-// finish ends the context of a request that has its answer.
-func (r *request) finish() { r.end(context.Canceled) }
+// finish ends the context of a request that has its answer, and tells the observer of it; what the
+// request itself knows of the answer is filled in.
+func (r *request) finish(a Answer, status gofuse.Status) {
+	a.Waited = r.end(context.Canceled)
+	r.fs.observed(a, r.began, status)
+}
 
-func (r *request) end(err error) {
+// end tells whether anybody waited for the context's end: whether the answer was not in memory.
+func (r *request) end(err error) (waited bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err != nil {
-		return
+	if r.err == nil {
+		r.err = err
+		if r.done != nil {
+			close(r.done)
+		}
 	}
-	r.err = err
-	if r.done != nil {
-		close(r.done)
-	}
+	return r.done != nil
 }
 
 // Deadline implements [context.Context].

@@ -18,6 +18,9 @@ func (fs *filesystem) Open(_ <-chan struct{}, in *gofuse.OpenIn, out *gofuse.Ope
 		return gofuse.ENOSYS
 	}
 	out.OpenFlags = gofuse.FOPEN_KEEP_CACHE
+	if fs.direct {
+		out.OpenFlags = gofuse.FOPEN_DIRECT_IO
+	}
 	return gofuse.OK
 }
 
@@ -27,7 +30,9 @@ func (fs *filesystem) OpenDir(_ <-chan struct{}, _ *gofuse.OpenIn, out *gofuse.O
 	if fs.noOpendir {
 		return gofuse.ENOSYS
 	}
-	out.OpenFlags = gofuse.FOPEN_KEEP_CACHE | gofuse.FOPEN_CACHE_DIR
+	if !fs.direct {
+		out.OpenFlags = gofuse.FOPEN_KEEP_CACHE | gofuse.FOPEN_CACHE_DIR
+	}
 	return gofuse.OK
 }
 

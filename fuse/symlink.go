@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"syscall"
+	"time"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -42,17 +43,18 @@ func (fs *filesystem) decideLink(req *request, path string, attr store.Attr) (st
 	return fs.dir + in, nil
 }
 
-func (fs *filesystem) Readlink(cancel <-chan struct{}, header *gofuse.InHeader) ([]byte, gofuse.Status) {
+func (fs *filesystem) Readlink(cancel <-chan struct{}, header *gofuse.InHeader) (_ []byte, status gofuse.Status) {
 	fs.counters.count(opReadlink)
 	n := fs.nodes.get(header.NodeId)
 	switch {
 	case n == nil:
 		return nil, gofuse.Status(syscall.ESTALE)
 	case n.link != "":
+		fs.observed(Answer{Request: operationNames[opReadlink], Path: n.path}, time.Now(), gofuse.OK)
 		return []byte(n.link), gofuse.OK
 	}
 	req := fs.begin(cancel, header)
-	defer req.finish()
+	defer func() { req.finish(Answer{Request: operationNames[opReadlink], Path: n.path}, status) }()
 	target, err := fs.source.ReadLink(req, n.path)
 	if err != nil {
 		return nil, fs.fail(err)

@@ -148,6 +148,15 @@ func (d JobDir) writeLauncher(r launcherRecord) error {
 	return writeFile(d.launcherFile(), append(b, '\n'))
 }
 
+// LauncherCommand is the command by which `copper launch` started the job; "" if it did not.
+func (d JobDir) LauncherCommand() (string, error) {
+	r, err := d.readLauncher()
+	if r == nil || err != nil {
+		return "", err
+	}
+	return r.Command, nil
+}
+
 // readLauncher reads the launcher's record; nil if the job was not started by `copper launch`.
 func (d JobDir) readLauncher() (*launcherRecord, error) {
 	var r launcherRecord

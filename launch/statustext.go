@@ -44,6 +44,7 @@ func (s Status) WriteText(w io.Writer, now time.Time) error {
 	}
 	fmt.Fprintln(out)
 	out.WriteString(s.Totals.text())
+	out.WriteString(cacheUse(s.Nodes).text())
 	out.WriteString(compressionText(s.Nodes))
 	out.WriteString(s.Totals.Compression.text())
 	_, err := io.WriteString(w, out.String())

@@ -23,9 +23,19 @@ type OpCounts struct {
 	Errors    int64 `json:"errors"`    // of both: other failures
 }
 
+// AbsenceCounts counts what became of names that are known not to exist. A name that a complete
+// listing lacks is served without having been stored.
+type AbsenceCounts struct {
+	Stores  int64 `json:"stores"`
+	Serves  int64 `json:"serves"`  // answers "not there" from memory
+	Expires int64 `json:"expires"` // found by a question after their lifetime
+	Clears  int64 `json:"clears"`  // dropped by Forget
+}
+
 // Counts is what a Store counted.
 type Counts struct {
 	Ops       [Ops]OpCounts
+	Absences  AbsenceCounts
 	Evictions int64
 }
 
@@ -68,6 +78,9 @@ func (s *Store) count(op Op, hit bool, err error) {
 	case errno == 0:
 	case (&Error{Errno: errno}).Absent():
 		c.Negatives++
+		if op == OpStat && hit {
+			s.counts.Absences.Serves++
+		}
 	default:
 		c.Errors++
 	}

@@ -18,8 +18,11 @@ func (s *Store) Forget(prefix string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for k := range s.cache.entries {
+	for k, e := range s.cache.entries {
 		if concerns(prefix, k) {
+			if _, absent := e.value.(*Error); absent {
+				s.counts.Absences.Clears++
+			}
 			s.drop(k)
 			n++
 		}

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,4 +82,45 @@ func TestHoldEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What became of absences is counted, and can be forgotten apart from everything else.
+func TestAbsencesAreCounted(t *testing.T) {
+	tree := storetest.NewTree(storetest.Memory(t, 64<<20))
+	tree.Write("/dir/file", []byte("x"))
+	s := store.NewStore(tree, storetest.Memory(t, 64<<20))
+	t.Cleanup(func() { s.Forget("/") })
+	absent := func() {
+		t.Helper()
+		if _, err := s.Stat(context.Background(), "/dir/none", store.Version{}); !errors.Is(err, syscall.ENOENT) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := s.Stat(context.Background(), "/dir/file", store.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	absent()
+	absent()
+	if got, want := s.Stats().Absences, (store.AbsenceCounts{Stores: 1, Serves: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	kinds := map[string]int{}
+	for _, c := range s.Contents() {
+		kinds[c.Kind]++
+	}
+	if kinds["absent"] != 1 || kinds["listing"] != 1 || kinds["attributes"] == 0 {
+		t.Errorf("%v", kinds)
+	}
+	s.ForgetAbsences()
+	kinds = map[string]int{}
+	for _, c := range s.Contents() {
+		kinds[c.Kind]++
+	}
+	if kinds["absent"]+kinds["listing"] != 0 || kinds["attributes"] == 0 {
+		t.Errorf("after that: %v", kinds)
+	}
+	absent()
+	if got, want := s.Stats().Absences, (store.AbsenceCounts{Stores: 2, Serves: 1, Clears: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }

@@ -17,7 +17,10 @@ func (s *Store) cached(k key) (any, bool) {
 	}
 	switch v := v.(type) {
 	case *Error:
-		ok = time.Now().Before(v.Expires)
+		if ok = time.Now().Before(v.Expires); !ok {
+			s.counts.Absences.Expires++
+			s.drop(k)
+		}
 	case *Listing:
 		ok = time.Now().Before(v.Expires)
 	case stale:
@@ -42,6 +45,7 @@ func (s *Store) learn(k key, value any, err error) {
 		var absent *Error
 		if k.table == attrs && errors.As(err, &absent) && absent.Absent() && time.Now().Before(absent.Expires) {
 			s.put(k, absent)
+			s.counts.Absences.Stores++
 		}
 		return
 	}

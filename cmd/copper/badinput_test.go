@@ -38,7 +38,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"launch", "-a", "guess"}, "--addresses must be one of"},
 		{[]string{"launch", "--sleep=-1"}, "want 0 or more"},
 		{[]string{"launch", "--site", "moon"}, "--site=moon: want aurora, frontier, local"},
-		{[]string{"launch", "-P"}, "unknown flag -P"},
+		{[]string{"launch", "--profile-top=-1"}, "want 0 to"},
 		{[]string{"addressbook", "make", "-n", "udp"}, "is made for"},
 		{[]string{"launch", "--compress", "gzip"}, `--compress must be one of "auto","off","s2","zstd" but got "gzip"`},
 		{[]string{"launch", "--job", "../x"}, "job id"},

@@ -18,6 +18,7 @@ import (
 	"github.com/copper-hpc/copper/launch"
 	"github.com/copper-hpc/copper/mpiboot"
 	"github.com/copper-hpc/copper/overlay"
+	"github.com/copper-hpc/copper/profiling"
 	"github.com/copper-hpc/copper/store"
 	"github.com/copper-hpc/copper/store/manifest"
 )
@@ -91,6 +92,9 @@ type daemon struct {
 	expand    *store.Expand      // in front of ahead; set before view is
 	recorder  *manifest.Recorder // in front of expand; set before view is
 	warming   *warming
+	raised    time.Time // since when this daemon counts
+	profile   *profiling.Recorder
+	written   *outputs       // nil: nothing is to be written
 	channel   *launch.Daemon // what control can make of this daemon
 	view      atomic.Pointer[view]
 	control   *launch.Control

@@ -24,6 +24,7 @@ type cli struct {
 	Warm     warmCmd     `cmd:"" help:"Load a manifest or a directory into all nodes, before the application asks."`
 	Env      envCmd      `cmd:"" help:"Print the shell assignments that send paths through the mount."`
 	Advise   adviseCmd   `cmd:"" help:"Watch what a command reads, and say what of it is worth sending through the mount."`
+	Profile  profileCmd  `cmd:"" help:"What a job did: totals, paths, and what is counted."`
 	Simulate simulateCmd `cmd:"" help:"Predict the start-up time at numbers of nodes, with Copper and without."`
 	Book     bookCmd     `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`

@@ -12,6 +12,7 @@ import (
 	"github.com/copper-hpc/copper/launch"
 	"github.com/copper-hpc/copper/mpiboot"
 	"github.com/copper-hpc/copper/overlay"
+	"github.com/copper-hpc/copper/profiling"
 	"github.com/copper-hpc/copper/store"
 	"github.com/copper-hpc/copper/store/manifest"
 )
@@ -21,6 +22,7 @@ func (d *daemon) raise() (err error) {
 	if d.footprint, err = launch.ReadFootprint(d.Footprint); err != nil {
 		return err
 	}
+	d.raised, d.profile = time.Now(), profiling.NewRecorder(d.options.recorder())
 	d.log.Info("the daemon starts", "pid", os.Getpid(), "restarts", d.Restarts)
 	if err := d.chain(d.roster, d.Sharers); err != nil {
 		return err
@@ -122,10 +124,14 @@ func (d *daemon) show() error {
 	}
 	d.recorder = manifest.NewRecorder(d.expand)
 	options := fuse.Options{Mountpoint: d.footprint.Mount, Replace: d.Restarts > 0, Shut: d.shut,
-		Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log}
+		Source: d.recorder, StatFS: d.origin.StatFS, Log: d.log,
+		Ioctl:         d.ioctls().Run,
+		NoKernelCache: d.options.Kernel == "off",
+		Observe:       func(a fuse.Answer) { d.profile.Answered(profiling.Answer(a)) }}
 	if d.options.Symlinks == "view" {
 		options.Links = d.origin.LinkInView
 	}
+	d.beginProfiling()
 	m, err := fuse.New(options)
 	if err != nil {
 		return inputIfSetup(err)

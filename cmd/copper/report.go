@@ -68,6 +68,12 @@ func (d *daemon) hold(prefix string) int { return d.store.Hold(prefix, holdBound
 // clear ends a hold, and makes the kernel forget too.
 func (d *daemon) clear(prefix string) (entries int, err error) {
 	entries = d.store.Release(prefix)
+	return entries, d.forgetKernel(prefix, entries)
+}
+
+// forgetKernel makes the kernel forget what it knows of prefix and below, as the store did before. The error
+// is what it has not forgotten yet.
+func (d *daemon) forgetKernel(prefix string, entries int) (err error) {
 	if v := d.view.Load(); v != nil {
 		v.ChangedBelow(prefix)
 		ctx, cancel := context.WithTimeout(context.Background(), clearBound)
@@ -78,7 +84,7 @@ func (d *daemon) clear(prefix string) (entries int, err error) {
 		}
 	}
 	d.log.Info("cleared", "prefix", prefix, "entries", entries)
-	return entries, err
+	return err
 }
 
 // unmount ends the mount and leaves the rest of the daemon to the others.
@@ -87,7 +93,9 @@ func (d *daemon) unmount() error {
 	if v == nil {
 		return nil
 	}
+	d.written.beforeUnmount()
 	err := v.Unmount()
 	d.writeManifest()
+	d.written.afterUnmount()
 	return err
 }

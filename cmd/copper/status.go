@@ -9,7 +9,8 @@ import (
 
 type statusCmd struct {
 	jobOptions
-	JSON bool `name:"json" help:"Print JSON; its fields are those of launch.Status."`
+	JSON bool `name:"json" xor:"form" help:"Print JSON; its fields are those of launch.Status."`
+	CSV  bool `name:"csv" xor:"form" help:"Print the use of the caches as CSV."`
 }
 
 func (c *statusCmd) Run() error {
@@ -25,6 +26,9 @@ func (c *statusCmd) Run() error {
 		out := json.NewEncoder(os.Stdout)
 		out.SetIndent("", "  ")
 		return out.Encode(status)
+	}
+	if c.CSV {
+		return status.WriteCacheUse(os.Stdout)
 	}
 	return status.WriteText(os.Stdout, time.Now())
 }

@@ -41,11 +41,15 @@ func writeTable(out io.Writer) error {
 		if flag.Short == 0 || flag.Name == "help" {
 			continue
 		}
-		fmt.Fprintf(out, "| `-%c %s`, `--%s` | %s | `%s` |", flag.Short, flag.PlaceHolder, flag.Name,
+		short := strings.TrimSpace(fmt.Sprintf("-%c %s", flag.Short, flag.PlaceHolder))
+		fmt.Fprintf(out, "| `%s`, `--%s` | %s | `%s` |", short, flag.Name,
 			helpDefault.ReplaceAllString(flag.Help, "."), strings.Join(flag.Envs, " "))
 		for site := range flags {
 			f := flags[site][i]
 			value := f.Default
+			if f.IsBool() {
+				value = "off"
+			}
 			if m := helpDefault.FindStringSubmatch(f.Help); m != nil {
 				value = m[1]
 			}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The same as full_paths.sh with the job step written by hand. MPIEXEC is the launcher of the site's MPI with what
+# starts one process on each node; for this machine it is mpirun.openmpi.
+#
+#   examples/features_examples/full_paths_bare.sh [PACKAGES]
+#
+# PACKAGES is the directory with the packages, /usr/lib/python3/dist-packages by default. Set
+# COPPER_ROOT to the installation where copper is not in the PATH.
+set -euo pipefail
+packages=$(realpath "${1:-/usr/lib/python3/dist-packages}")
+PATH=${COPPER_ROOT:+$COPPER_ROOT/bin:}$PATH
+view=$(mktemp -d)
+jobs=$(mktemp -d)
+trap 'rm -r "$jobs"; rmdir "$view"' EXIT
+
+${MPIEXEC:-mpirun.openmpi -n 1} copper serve -A -d "$jobs" --job profiled -v "$view" &
+step=$!
+copper wait -d "$jobs" --job profiled
+PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
+copper status -d "$jobs" --job profiled
+copper stop -d "$jobs" --job profiled
+wait "$step"
+
+copper profile paths "$jobs/profiled" --usage-root "$packages/numpy"
+cat "$jobs"/profiled/profiling/cluster/paths_summary.md

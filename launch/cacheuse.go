@@ -1,0 +1,57 @@
+package launch
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// usedTable is the size of one table, or of all, with its name in outputs.
+type usedTable struct {
+	name string
+	TableUse
+}
+
+// byTable are the tables and their sum.
+func (c CacheStatus) byTable() []usedTable {
+	return []usedTable{{"data", c.Data}, {"tree", c.Tree}, {"metadata", c.Meta}, {"combined", c.Data.plus(c.Tree).plus(c.Meta)}}
+}
+
+func (u TableUse) plus(o TableUse) TableUse {
+	return TableUse{Entries: u.Entries + o.Entries, Bytes: u.Bytes + o.Bytes}
+}
+
+// cacheUse sums the tables of all nodes up.
+func cacheUse(nodes []NodeStatus) (sum CacheStatus) {
+	for _, n := range nodes {
+		sum.Data, sum.Tree, sum.Meta = sum.Data.plus(n.Cache.Data), sum.Tree.plus(n.Cache.Tree), sum.Meta.plus(n.Cache.Meta)
+	}
+	return sum
+}
+
+func (c CacheStatus) text() string {
+	var parts []string
+	for _, t := range c.byTable() {
+		parts = append(parts, fmt.Sprintf("%s %s in %d entries", t.name, Bytes(t.Bytes), t.Entries))
+	}
+	return "  caches       " + strings.Join(parts, "; ") + "\n"
+}
+
+// WriteCacheUse prints the sizes of all nodes' tables as CSV, and their sums in rows of the rank "all".
+func (s Status) WriteCacheUse(w io.Writer) error {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"rank", "host", "table", "entries", "bytes"}) // told by out.Error
+	rows := func(rank, host string, c CacheStatus) {
+		for _, t := range c.byTable() {
+			_ = out.Write([]string{rank, host, t.name, strconv.FormatInt(t.Entries, 10), strconv.FormatInt(t.Bytes, 10)})
+		}
+	}
+	for _, n := range s.Nodes {
+		rows(strconv.Itoa(n.Rank), n.Host, n.Cache)
+	}
+	rows("all", "", cacheUse(s.Nodes))
+	out.Flush()
+	return out.Error()
+}
