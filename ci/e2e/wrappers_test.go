@@ -219,7 +219,8 @@ func TestWrapperRefusals(t *testing.T) {
 			want string
 		}{
 			{[]string{launcher, "-Z"}, "unknown flag -Z"},
-			{[]string{launcher, "-P"}, "unknown flag -P"},
+			{[]string{launcher, "-N", "x"}, "profile-top"},
+			{[]string{launcher, "-I", "x"}, "profile-interval"},
 			{[]string{launcher, "-l", "6"}, "want 0 to 5"},
 			{[]string{launcher, "-t", "paper"}, "must be one of"},
 			{[]string{launcher, "-T", "x"}, "--trees"},
