@@ -104,8 +104,13 @@ var sitePackages = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return cluster.CopyPackages(dir)
+	path, err := cluster.CopyPackages(dir)
+	time.Sleep(settled) // listings of directories that change are not kept by anybody
+	return path, err
 })
+
+// settled is longer than it takes until a directory counts as quiet.
+const settled = 3 * time.Second
 
 func site(t *testing.T) string {
 	t.Helper()
