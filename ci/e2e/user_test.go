@@ -30,7 +30,13 @@ user COPPER_E2E_PROBER=1 ../prober $PWD/mnt1 <end >met &
 exec 3>end 4<met
 read -r -u 4 line
 [ "$line" = ready ]
-daemon() { user ../copper status --json -d $PWD/jobs 2>/dev/null | awk '/"rank": 1,/ {here=1} here && /"pid"/ {gsub(/[^0-9]/, ""); print; exit}'; }
+# daemon is the process of rank 1 whose mount answers, or nothing.
+daemon() {
+	user ../copper status --json -d $PWD/jobs 2>/dev/null | awk '
+		/"rank": 1,/ { here = 1 }
+		here && /"pid"/ { gsub(/[^0-9]/, ""); pid = $0 }
+		here && /"since"/ { if ($0 !~ /"0001-/) print pid; exit }'
+}
 for round in 1 2 3; do
 	pid=$(daemon)
 	user kill -KILL $pid
