@@ -131,8 +131,9 @@ the kernel gave up meanwhile (this machine's does so by itself, DAMON). The disk
 to 2 MiB, which are mapped and copied faster; FUSE's are of 4 KiB on this kernel, whoever serves it: hence the rows against
 libfuse's example.
 
-The importers' own share of the requests is CPython's ioctl for every file that it opens (isatty), which the kernel passes
-on; it is also what the daemon's processor time is spent on.
+What an import costs more than on tmpfs is CPython's ioctl for every file that it opens (isatty): no answer lets the kernel
+do without it, each wakes the daemon and then the importer, which takes tens of microseconds in a virtual machine, and it is
+what the daemon's processor time is spent on.
 `)
 	return out.String()
 }
