@@ -123,13 +123,9 @@ func (fs *filesystem) Lookup(cancel <-chan struct{}, header *gofuse.InHeader, na
 	}
 	old := fs.nodes.current(path)
 	changes := fs.changes.Load()
-	attr, err := fs.source.Stat(req, path, old.staleVersion())
+	attr, link, err := fs.look(req, path, old.staleVersion())
 	if err != nil {
 		return fs.notFound(parent, name, err, out)
-	}
-	link, err := fs.decideLink(req, path, attr)
-	if err != nil {
-		return fs.fail(err)
 	}
 	n := fs.nodes.enter(path, attr, link)
 	if n == old {

@@ -93,7 +93,7 @@ func (t *nodeTable) enter(path string, attr store.Attr, link string) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.byPath[path]
-	if n == nil || (n.id != gofuse.FUSE_ROOT_ID && !n.shows(attr)) {
+	if n == nil || (n.id != gofuse.FUSE_ROOT_ID && (!n.shows(attr) || n.link != link)) {
 		t.last++
 		n = &node{id: t.last, path: path, attr: attr, link: link}
 		t.byID[n.id] = n

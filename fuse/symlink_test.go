@@ -82,30 +82,52 @@ func TestLinkIsReadWithItsLookup(t *testing.T) {
 	check("elsewhere")
 }
 
-// replaced becomes a file between its Stat and its ReadLink, once.
-type replaced struct {
+// remembers tells what was there once, unless it is told that that is gone.
+type remembers struct {
 	*storetest.Tree
-	errno syscall.Errno
-	times atomic.Int32
+	path string
+	attr store.Attr
 }
 
-func (r *replaced) ReadLink(ctx context.Context, path string) (string, error) {
-	if r.times.Add(1) == 1 {
-		return "", &store.Error{Op: "readlink", Path: path, Errno: r.errno}
+func (r *remembers) Stat(ctx context.Context, path string, stale store.Version) (store.Attr, error) {
+	if path == r.path && stale != r.attr.Version() {
+		return r.attr, nil
 	}
-	return r.Tree.ReadLink(ctx, path)
+	return r.Tree.Stat(ctx, path, stale)
 }
 
-func TestLinkReplacedWhileLookedUp(t *testing.T) {
-	for _, errno := range []syscall.Errno{syscall.EINVAL, syscall.ENOENT, syscall.ENOTDIR} {
+// TestLinkIsGone: what is remembered as a link, and is none any more, is looked at again.
+func TestLinkIsGone(t *testing.T) {
+	const path = "/dir/link"
+	for want, change := range map[string]func(*storetest.Tree){
+		"absent":         func(tree *storetest.Tree) { tree.Remove(path) },
+		"regular file 5": func(tree *storetest.Tree) { tree.Write(path, []byte("12345")) },
+	} {
 		tree := newTree(t)
-		tree.Link("/dir/link", "/pfs/a")
-		src := &replaced{Tree: tree, errno: errno}
-		_, mnt := mount(t, Options{Source: src, Links: belowPFS})
-		// The kernel looks again by itself when it is told that what it knows is of the past.
-		if got := runHelper(t, "stat", mnt+"/dir/link"); got != "ok\n" || src.times.Load() != 2 {
-			t.Errorf("%v: %q after %d questions", errno, got, src.times.Load())
+		tree.Link(path, "/pfs/a")
+		attr, err := tree.Stat(t.Context(), path, store.Version{})
+		must(t, err)
+		_, mnt := mount(t, Options{Source: &remembers{tree, path, attr}, Links: belowPFS})
+		change(tree)
+		if got := shell(t, `stat -c '%F %s' "$1" 2>/dev/null || { test ! -e "$1"; echo absent; }`, mnt+path); got != want+"\n" {
+			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// TestLinkIsDecidedAgain: a link that is to be shown otherwise is another node.
+func TestLinkIsDecidedAgain(t *testing.T) {
+	tree := newTree(t)
+	tree.Link("/link", "/pfs/a")
+	var leave atomic.Bool
+	m, mnt := mount(t, Options{Source: tree, Links: func(_, target string) (string, bool) { return target, !leave.Load() }})
+	for _, want := range []string{mnt + "/pfs/a", "/pfs/a"} {
+		if got := shell(t, `readlink "$1/link"; stat -c %s "$1/link"`, mnt); got != fmt.Sprintf("%s\n%d\n", want, len(want)) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		leave.Store(true)
+		m.Changed("/link")
+		flush(t, m)
 	}
 }
 

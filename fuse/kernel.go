@@ -18,7 +18,6 @@ type Kernel struct {
 // every answer is the same, after more requests.
 type Feature struct {
 	Name    string `json:"name"`
-	Since   string `json:"since"`   // the Linux that brought it
 	Without string `json:"without"` // what is slower where it is missing
 	Have    bool   `json:"have"`
 }
@@ -27,12 +26,12 @@ var features = []struct {
 	capability uint64
 	Feature
 }{
-	{gofuse.CAP_NO_OPEN_SUPPORT, Feature{Name: "no-open", Since: "3.15", Without: "opening and closing a file are a request each"}},
-	{gofuse.CAP_NO_OPENDIR_SUPPORT, Feature{Name: "no-opendir", Since: "5.1", Without: "opening and closing a directory are a request each"}},
-	{gofuse.CAP_CACHE_SYMLINKS, Feature{Name: "cache-symlinks", Since: "4.20", Without: "each readlink is a request"}},
-	{gofuse.CAP_MAX_PAGES, Feature{Name: "max-pages", Since: "4.20", Without: "a READ carries at most 128 KiB"}},
-	{gofuse.CAP_PARALLEL_DIROPS, Feature{Name: "parallel-dirops", Since: "4.7", Without: "one lookup at a time in each directory"}},
-	{gofuse.CAP_ASYNC_READ, Feature{Name: "async-read", Since: "2.6", Without: "one READ at a time of each open file"}},
+	{gofuse.CAP_NO_OPEN_SUPPORT, Feature{Name: "no-open", Without: "opening and closing a file are a request each"}},
+	{gofuse.CAP_NO_OPENDIR_SUPPORT, Feature{Name: "no-opendir", Without: "opening and closing a directory are a request each"}},
+	{gofuse.CAP_CACHE_SYMLINKS, Feature{Name: "cache-symlinks", Without: "each readlink is a request"}},
+	{gofuse.CAP_MAX_PAGES, Feature{Name: "max-pages", Without: "a READ carries at most 128 KiB"}},
+	{gofuse.CAP_PARALLEL_DIROPS, Feature{Name: "parallel-dirops", Without: "one lookup at a time in each directory"}},
+	{gofuse.CAP_ASYNC_READ, Feature{Name: "async-read", Without: "one READ at a time of each open file"}},
 }
 
 // Kernel tells what was negotiated when the mount was made.
