@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -58,10 +59,12 @@ type profileAggregateCmd struct {
 	Target string   `name:"target" type:"path" default:"/" placeholder:"DIR" help:"Directory that the mounts showed, for --usage-root (${default})."`
 }
 
+// Validate is called by kong.
+func (c *profileAggregateCmd) Validate() error {
+	return errors.Join(checkOutputPrefix(c.Prefix), checkRoots(c.Roots))
+}
+
 func (c *profileAggregateCmd) Run() error {
-	if err := checkOutputPrefix(c.Prefix); err != nil {
-		return err
-	}
 	found, err := c.find(profiling.AggregateFile)
 	if err != nil {
 		return err
@@ -90,7 +93,16 @@ func (c *profileAggregateCmd) Run() error {
 
 func checkOutputPrefix(prefix string) error {
 	if strings.ContainsRune(prefix, '/') || strings.HasPrefix(prefix, ".") {
-		return launch.BadInput("prefix %q: want the beginning of a file's name; --output-dir names the directory", prefix)
+		return fmt.Errorf("prefix %q: want the beginning of a file's name; --output-dir names the directory", prefix)
+	}
+	return nil
+}
+
+func checkRoots(roots []string) error {
+	for _, root := range roots {
+		if root == "" || root[0] != '/' {
+			return fmt.Errorf("--usage-root=%s: want an absolute path of the view", root)
+		}
 	}
 	return nil
 }
@@ -101,12 +113,10 @@ type profilePathsCmd struct {
 	Target string   `name:"target" type:"path" default:"/" placeholder:"DIR" help:"Directory that the mounts showed (${default})."`
 }
 
+// Validate is called by kong.
+func (c *profilePathsCmd) Validate() error { return checkRoots(c.Roots) }
+
 func (c *profilePathsCmd) Run() error {
-	for _, root := range c.Roots {
-		if root == "" || root[0] != '/' {
-			return launch.BadInput("--usage-root=%s: want an absolute path of the view", root)
-		}
-	}
 	found, err := c.find(profiling.PathsFile)
 	if err != nil {
 		return err

@@ -13,10 +13,10 @@ type profileReportCmd struct {
 	Prefix string `arg:"" optional:"" default:"cluster" help:"What the name of the written file begins with (${default})."`
 }
 
+// Validate is called by kong.
+func (c *profileReportCmd) Validate() error { return checkOutputPrefix(c.Prefix) }
+
 func (c *profileReportCmd) Run() error {
-	if err := checkOutputPrefix(c.Prefix); err != nil {
-		return err
-	}
 	found, err := c.find(profiling.AggregateFile)
 	if err != nil {
 		return err
