@@ -59,7 +59,7 @@ func (d Doctor) CheckTrial(k KernelStatus, failed error) []Finding {
 // lacking are the features that the kernel named whose lacks.
 func lacking(whose string, k KernelStatus) (findings []Finding) {
 	for _, f := range k.missing() {
-		findings = append(findings, warning("nothing is wrong, but some things are slower; Linux "+f.Since+" or later has it",
+		findings = append(findings, warning("nothing is wrong, but some things are slower; a later Linux has it",
 			"%s lacks %s: %s", whose, f.Name, f.Without))
 	}
 	return findings

@@ -13,7 +13,6 @@ type KernelStatus struct {
 // every answer is the same, after more requests.
 type KernelFeature struct {
 	Name    string `json:"name"`
-	Since   string `json:"since"`   // the Linux that brought it
 	Without string `json:"without"` // what is slower where it is missing
 	Have    bool   `json:"have"`
 }
