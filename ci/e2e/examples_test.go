@@ -134,22 +134,26 @@ func TestHostsExamples(t *testing.T) {
 
 // TestSlurmExamples submits each script of examples/frontier_examples to Slurm.
 func TestSlurmExamples(t *testing.T) {
-	b := slurmOn(t, 2)
-	root := stagedFor(t, "copper")
-	if err := b.Show(root); err != nil {
-		t.Fatal(err)
-	}
-	for _, script := range examples(t, root, "frontier_examples", 3) {
-		t.Run(filepath.Base(script), func(t *testing.T) {
-			below, status := expected(t, script)
-			// The site's MPI, and whole nodes, as there.
-			env := append(siteEnvironment(t, root, b.bin), "SLURM_MPI_TYPE=pmix", "SLURM_PMIX_FENCE=tree", "SBATCH_EXCLUSIVE=exclusive")
-			j := b.submitted(script, env...)
-			if state := j.over(); state != "COMPLETED" {
-				t.Fatalf("%s: %s\n%s", state, j.said(), b.logs())
+	plugins := map[string]string{"copper": "pmix", "copper-mpich": "pmi2"} // of the site's MPI
+	for mpi, options := range machines {
+		t.Run(mpi, func(t *testing.T) {
+			b := slurmOn(t, 2, options...)
+			root := stagedFor(t, mpi)
+			if err := b.Show(root); err != nil {
+				t.Fatal(err)
 			}
-			told(t, j.said(), below, 4, status)
-			b.nothingLeft(b.Hosts()...)
+			for _, script := range examples(t, root, "frontier_examples", 3) {
+				t.Run(filepath.Base(script), func(t *testing.T) {
+					below, status := expected(t, script)
+					env := append(siteEnvironment(t, root, "/usr/sbin"), "SLURM_MPI_TYPE="+plugins[mpi], "SLURM_PMIX_FENCE=tree", "SBATCH_EXCLUSIVE=exclusive")
+					j := b.submitted(script, env...)
+					if state := j.over(); state != "COMPLETED" {
+						t.Fatalf("%s: %s\n%s", state, j.said(), b.logs())
+					}
+					told(t, j.said(), below, 4, status)
+					b.nothingLeft(b.Hosts()...)
+				})
+			}
 		})
 	}
 }
