@@ -327,7 +327,7 @@ func TestHealth(t *testing.T) {
 		"warning: rank 2 on n3 has given no answer to rank 0 on n1 since 2026-11-21 13:00:00",
 		"warning: started again: rank 1 on n1 2 times",
 		"warning: the memory budget is full, so that some things are asked for again: rank 0 on n1 => if nodes have memory to spare, start with --memory of more than 100.0 MiB",
-		"warning: the kernel of n1 lacks no-opendir: opening a directory is a request => nothing is wrong, but some things are slower; Linux 5.1")
+		"warning: the kernel of n1 lacks no-opendir: opening a directory is a request => nothing is wrong, but some things are slower; a later Linux has it")
 }
 
 func TestCheckFusermount(t *testing.T) {
