@@ -104,6 +104,15 @@ func TestWarmDirectory(t *testing.T) {
 			if full := !strings.Contains(out, "found no room"); full != (memory == "256MiB") || !strings.HasPrefix(out, "warm: 3 nodes") {
 				t.Errorf("copper warm says\n%s", out)
 			}
+			if memory == "32MiB" { // another order has as much room as the first
+				before := status(t, job).Nodes[0].Warm.Bytes
+				if _, err := job.Run(t.Context(), "warm", filepath.Join(job.Mount(0), "env")); err != nil {
+					t.Fatal(err)
+				}
+				if after := status(t, job).Nodes[0].Warm.Bytes; after != 2*before || before == 0 {
+					t.Errorf("%d bytes loaded by the first order, %d by both", before, after)
+				}
+			}
 			if memory == "256MiB" {
 				once(t, backing, askedByPath(server), 1)
 				server.Reset()

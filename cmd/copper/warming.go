@@ -75,17 +75,9 @@ func (w *warming) begin(load func(*manifest.Replay) []manifest.Access) {
 	})
 }
 
-// room is how much file data may still be loaded, in bytes: three quarters of the budget in all. The rest is
-// for what is asked for meanwhile.
-func (w *warming) room() int64 {
-	room := w.daemon.store.Stats().Memory.Limit / 4 * 3
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, r := range w.replays {
-		room -= r.Progress().Bytes
-	}
-	return max(room, 0)
-}
+// room is how much file data one order may load, in bytes: three quarters of the budget. The rest is for
+// what is asked for meanwhile; what an earlier order loaded gives way like anything else.
+func (w *warming) room() int64 { return w.daemon.store.Stats().Memory.Limit / 4 * 3 }
 
 // busy tells whether the application waits for an answer.
 func (w *warming) busy() bool {
