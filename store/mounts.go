@@ -15,7 +15,9 @@ type mounts struct {
 	target string // absolute, no symbolic links
 	// info is /proc/self/mountinfo, to be polled for changes. It is no *os.File: Go's own poller
 	// would swallow them.
-	info int
+	info  int
+	limit gateLimits
+	apart *gate // of what lies below no mount point that is known
 
 	mu    sync.Mutex
 	table map[string]mounted // by path in the view
@@ -24,6 +26,7 @@ type mounts struct {
 type mounted struct {
 	fsType string
 	id     uint64 // the same on every node that mounts it there
+	gate   *gate
 }
 
 // pseudo are the file systems that are not served: they show this machine's state, not files.
@@ -51,12 +54,12 @@ func (m mounted) believesItself() bool {
 	return false
 }
 
-func newMounts(target string) (*mounts, error) {
+func newMounts(target string, limit gateLimits) (*mounts, error) {
 	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	m := &mounts{target: target, info: fd}
+	m := &mounts{target: target, info: fd, limit: limit, apart: newGate(limit), table: map[string]mounted{}}
 	return m, m.read()
 }
 
@@ -75,7 +78,7 @@ func (m *mounts) at(path string) mounted {
 			return mt
 		}
 		if path == "/" {
-			return mounted{}
+			return mounted{gate: m.apart}
 		}
 		path, _ = split(path)
 	}
@@ -102,7 +105,11 @@ func (m *mounts) read() error {
 		}
 		h := fnv.New64a()
 		h.Write([]byte(view))
-		table[view] = mounted{fsType: mount.FSType, id: h.Sum64()}
+		gate := m.table[view].gate // what is under way there goes on
+		if gate == nil {
+			gate = newGate(m.limit)
+		}
+		table[view] = mounted{fsType: mount.FSType, id: h.Sum64(), gate: gate}
 	}
 	m.table = table
 	return nil

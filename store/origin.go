@@ -17,7 +17,7 @@ import (
 type OriginOptions struct {
 	// NegativeLifetime is for how long "not there" may be remembered; 0: not at all.
 	NegativeLifetime time.Duration
-	// Concurrency bounds the system calls under way at the PFS; 0 means 64. Each may block an
+	// Concurrency bounds the system calls under way at each file system; 0 means 64. Each may block an
 	// operating-system thread for as long as the PFS stalls.
 	Concurrency int
 }
@@ -34,7 +34,6 @@ type Origin struct {
 	mounts   *mounts
 	rights   rights
 	files    *openFiles
-	slots    chan struct{}
 	young    young
 	negative time.Duration
 	counts   originCounts
@@ -72,12 +71,12 @@ func NewOrigin(target string, mem *Memory, opts OriginOptions) (*Origin, error) 
 	if err != nil {
 		return nil, fmt.Errorf("target %s: %w", target, err)
 	}
-	m, err := newMounts(abs)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mount table: %w", err), unix.Close(fd))
-	}
 	if opts.Concurrency == 0 {
 		opts.Concurrency = defaultConcurrency
+	}
+	m, err := newMounts(abs, limitsOf(opts.Concurrency, mem))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mount table: %w", err), unix.Close(fd))
 	}
 	return &Origin{
 		target:   abs,
@@ -87,7 +86,6 @@ func NewOrigin(target string, mem *Memory, opts OriginOptions) (*Origin, error) 
 		mounts:   m,
 		rights:   ownRights(),
 		files:    newOpenFiles(),
-		slots:    make(chan struct{}, opts.Concurrency),
 		negative: opts.NegativeLifetime,
 	}, nil
 }
@@ -115,22 +113,17 @@ func (o *Origin) Local(path string) bool {
 	return mt.inMemory() && mt.id != o.mounts.at("/").id
 }
 
-// enter waits for a slot at the PFS and refuses what is not served. The caller calls leave when
-// the error is nil.
+// enter waits for a place at the file system of path and refuses what is not served. The caller leaves
+// it when the error is nil.
 func (o *Origin) enter(ctx context.Context, op, path string) (mounted, error) {
 	mt := o.mounts.at(path)
 	if !mt.served() {
 		return mt, o.fail(op, path, syscall.ENOENT)
 	}
-	select {
-	case o.slots <- struct{}{}:
-		return mt, nil
-	case <-ctx.Done():
-		return mt, ctx.Err()
-	}
+	return mt, pass(ctx, mt.gate.calls)
 }
 
-func (o *Origin) leave() { <-o.slots }
+func (m mounted) leave() { <-m.gate.calls }
 
 // fail makes the error that the application gets, with a lease if it says "not there".
 func (o *Origin) fail(op, path string, err error) error {

@@ -24,7 +24,7 @@ func (o *Origin) List(ctx context.Context, dir string, known *Listing) (*Listing
 	if err != nil {
 		return nil, err
 	}
-	defer o.leave()
+	defer mt.leave()
 	if known != nil && known.Complete && known.Settled {
 		now, err := o.lstat(dir, mt, true)
 		if err != nil {

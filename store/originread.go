@@ -21,7 +21,12 @@ func (o *Origin) ReadChunk(ctx context.Context, file File, index int64) (*Chunk,
 	if err := o.young.settle(ctx, file.Version); err != nil {
 		return nil, err
 	}
-	// Memory first: a slot at the PFS must not be held while waiting for it.
+	// Memory before the place that others wait for, and no more of it than one file system may have.
+	chunks := o.mounts.at(file.Path).gate.chunks
+	if err := pass(ctx, chunks); err != nil {
+		return nil, err
+	}
+	defer func() { <-chunks }()
 	c, err := o.mem.Chunk(ctx, n)
 	if err != nil {
 		return nil, err
@@ -29,7 +34,7 @@ func (o *Origin) ReadChunk(ctx context.Context, file File, index int64) (*Chunk,
 	mt, err := o.enter(ctx, "read", file.Path)
 	if err == nil {
 		err = o.fill(c.Bytes(), file, index*ChunkSize, mt)
-		o.leave()
+		mt.leave()
 	}
 	if err != nil {
 		c.Release()

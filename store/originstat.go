@@ -14,7 +14,7 @@ func (o *Origin) Stat(ctx context.Context, path string, stale Version) (Attr, er
 	if err != nil {
 		return Attr{}, err
 	}
-	defer o.leave()
+	defer mt.leave()
 	return o.lstat(path, mt, stale != Version{})
 }
 
@@ -97,10 +97,11 @@ func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec)
 
 // ReadLink implements [Source].
 func (o *Origin) ReadLink(ctx context.Context, path string) (string, error) {
-	if _, err := o.enter(ctx, "readlink", path); err != nil {
+	mt, err := o.enter(ctx, "readlink", path)
+	if err != nil {
 		return "", err
 	}
-	defer o.leave()
+	defer mt.leave()
 	o.counts.readlink.Add(1)
 	target, err := o.readLink(path)
 	if errors.Is(err, unix.ESTALE) {
@@ -151,10 +152,11 @@ func readLinkAt(fd int, name string) (string, error) {
 // StatFS is statfs(2) of the file system behind path.
 func (o *Origin) StatFS(path string) (unix.Statfs_t, error) {
 	var st unix.Statfs_t
-	if _, err := o.enter(context.Background(), "statfs", path); err != nil {
+	mt, err := o.enter(context.Background(), "statfs", path)
+	if err != nil {
 		return st, err
 	}
-	defer o.leave()
+	defer mt.leave()
 	fd, err := o.open(path, unix.O_PATH)
 	if err != nil {
 		return st, o.fail("statfs", path, err)
