@@ -122,7 +122,7 @@ var errWrong = errors.New("WRONG")
 func (p *patron) file(path string, pause func()) error {
 	var f *os.File
 	name := filepath.Join(p.mount, path)
-	if err := p.do("open", path, func() (err error) { f, err = os.Open(name); return err }); err != nil {
+	if err := p.do("open", path, func() (err error) { f, err = openUnpolled(name); return err }); err != nil {
 		return err
 	}
 	defer f.Close()
@@ -147,6 +147,16 @@ func (p *patron) file(path string, pause func()) error {
 			pause = nil
 		}
 	}
+}
+
+// openUnpolled opens a file for reading as most programs do. Those that os.Open opens are known to Go's poller,
+// which has words of its own ("not pollable") for a mount that has died.
+func openUnpolled(name string) (*os.File, error) {
+	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // round looks at everything small: attributes, content, listings and what is not there.

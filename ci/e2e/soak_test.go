@@ -461,7 +461,7 @@ func (l *look) names() (verdict, err error) {
 
 // whole reads a file from front to back, in parts of that many bytes, and may let the kernel forget it.
 func (l *look) whole(part int, forget bool) (verdict, err error) {
-	f, err := os.Open(l.name)
+	f, err := openUnpolled(l.name)
 	if err != nil {
 		return nil, err
 	}
@@ -487,7 +487,7 @@ func (l *look) whole(part int, forget bool) (verdict, err error) {
 
 // pieces reads some places of an open file, with pauses in which the file may change.
 func (l *look) pieces(r *rand.Rand) (verdict, err error) {
-	f, err := os.Open(l.name)
+	f, err := openUnpolled(l.name)
 	if err != nil {
 		return nil, err
 	}
