@@ -52,7 +52,11 @@ func run(ctx context.Context) error {
 	if g == nil {
 		fmt.Fprintln(os.Stderr, "bench-launch: no control group can be made: the processor time is not known")
 	} else {
-		defer g.leave()
+		defer func() {
+			if err := g.leave(); err != nil {
+				fmt.Fprintln(os.Stderr, "bench-launch: leaving the control group:", err)
+			}
+		}()
 	}
 	for _, binary := range []string{"copper", "copper-mpich"} {
 		for _, ranks := range []int{4, 16} {
