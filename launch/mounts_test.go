@@ -113,6 +113,11 @@ func TestProbe(t *testing.T) {
 	if err := Probe(ctx, program, "/x/failing", true); err == nil || !strings.Contains(err.Error(), "no answer") {
 		t.Errorf("failing: %v, want what the child said", err)
 	}
+	if _, err := os.Stat(tester); err == nil {
+		if err := Probe(ctx, "/nonexistent/copper", t.TempDir(), true); err != nil {
+			t.Errorf("a fresh mount that answers test(1): %v", err)
+		}
+	}
 	if err := Probe(ctx, "/nonexistent/copper", "/x/live", false); err == nil {
 		t.Error("a probe without a program is no answer")
 	}

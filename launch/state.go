@@ -11,14 +11,15 @@ import (
 // Phase is how far a job has come.
 type Phase string
 
-// The phases of a job, in order; it can fail in any of the first three.
+// The phases of a job, in order; it can fail in any before Ready.
 const (
-	Starting  Phase = "starting"  // rank 0 runs
-	Connected Phase = "connected" // every rank knows every other
-	Mounted   Phase = "mounted"   // rank 0's own mount answers
-	Ready     Phase = "ready"     // every mount answers
-	Stopped   Phase = "stopped"   // ended in order
-	Failed    Phase = "failed"    // never became ready
+	Starting   Phase = "starting"    // rank 0 runs
+	Connected  Phase = "connected"   // every rank knows every other
+	Mounted    Phase = "mounted"     // rank 0's own mount answers
+	AllMounted Phase = "all-mounted" // every mount answers; the ranks leave MPI then. Never written alone
+	Ready      Phase = "ready"       // that is done: the mounts can be used
+	Stopped    Phase = "stopped"     // ended in order
+	Failed     Phase = "failed"      // never became ready
 )
 
 // Running tells whether a job in this phase has daemons, unless they were killed.
@@ -62,21 +63,21 @@ func (s *State) Err() error {
 	return errors.New(s.Error)
 }
 
-// Reach puts the job into a phase.
-func (s *State) Reach(p Phase) {
+// Reach puts the job into a phase, which it came to at that time.
+func (s *State) Reach(p Phase, at time.Time) {
 	s.Phase = p
 	if s.Reached == nil {
 		s.Reached = map[Phase]time.Time{}
 	}
-	s.Reached[p] = time.Now()
+	s.Reached[p] = at
 }
 
 // Took tells how long a job that is ready took to become so since it was begun, and with what.
 func (s *State) Took(begun time.Time) string {
 	span := func(from, to time.Time) string { return to.Sub(from).Round(10 * time.Millisecond).String() }
-	connected, mounted, ready := s.Reached[Connected], s.Reached[Mounted], s.Reached[Ready]
-	return fmt.Sprintf("%s (%s for the launcher and MPI, %s until the first mount answered, %s until all did)",
-		span(begun, ready), span(begun, connected), span(connected, mounted), span(mounted, ready))
+	connected, mounted, answered, ready := s.Reached[Connected], s.Reached[Mounted], s.Reached[AllMounted], s.Reached[Ready]
+	return fmt.Sprintf("%s (%s for the launcher and MPI, %s until the first mount answered, %s until all did, %s to leave MPI)",
+		span(begun, ready), span(begun, connected), span(connected, mounted), span(mounted, answered), span(answered, ready))
 }
 
 // On is the ranks of s on host.

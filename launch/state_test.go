@@ -114,17 +114,14 @@ func TestBadStateFiles(t *testing.T) {
 
 func TestTook(t *testing.T) {
 	var s State
-	for _, p := range []Phase{Starting, Connected, Mounted, Ready} {
-		s.Reach(p)
+	begun := time.Unix(100, 0)
+	for i, p := range []Phase{Connected, Mounted, AllMounted, Ready} {
+		s.Reach(p, begun.Add(time.Duration(100*(i+1)*(i+1))*time.Millisecond))
 	}
 	if s.Phase != Ready || len(s.Reached) != 4 {
-		t.Errorf("reached %v", s.Reached)
+		t.Errorf("in phase %s, reached %v", s.Phase, s.Reached)
 	}
-	begun := time.Unix(100, 0)
-	for i, p := range []Phase{Connected, Mounted, Ready} {
-		s.Reached[p] = begun.Add(time.Duration(100*(i+1)*(i+1)) * time.Millisecond)
-	}
-	want := "900ms (100ms for the launcher and MPI, 300ms until the first mount answered, 500ms until all did)"
+	want := "1.6s (100ms for the launcher and MPI, 300ms until the first mount answered, 500ms until all did, 700ms to leave MPI)"
 	if got := s.Took(begun); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

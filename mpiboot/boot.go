@@ -18,6 +18,7 @@ type Boot struct {
 	launched bool
 	watch    *watch
 	stage    stage
+	agreed   time.Time
 	err      error // why the bootstrap is over, once stage is over; nil after a good one
 }
 
@@ -170,8 +171,13 @@ func (b *Boot) Ready(failed error) error {
 	if err != nil {
 		return err
 	}
+	b.agreed = time.Now()
 	return b.finish(failures(records))
 }
+
+// Agreed is when the ranks had all called Ready, before they left MPI, which may take longer than all
+// else; zero until Ready has returned, or if there was no Exchange.
+func (b *Boot) Agreed() time.Time { return b.agreed }
 
 // Abort ends the whole step with the given exit code, as far as the launcher lets it, and this
 // process in any case. For a process that cannot even call Ready.

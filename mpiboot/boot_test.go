@@ -98,7 +98,14 @@ func TestEveryRankGetsTheSameRoster(t *testing.T) {
 		}
 		roster, err := b.Exchange(card)
 		rosters[b.Rank()] = roster
-		return errors.Join(err, b.Ready(nil))
+		if !b.Agreed().IsZero() {
+			return errors.New("the ranks have agreed before any called Ready")
+		}
+		err = errors.Join(err, b.Ready(nil))
+		if b.Agreed().IsZero() {
+			return errors.New("Ready does not tell when the ranks agreed")
+		}
+		return err
 	})
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)

@@ -21,10 +21,11 @@
 // All MPI happens on the main thread (MPI_THREAD_FUNNELED): with MPI built in, Start, Exchange,
 // Ready and Abort must be called from the main goroutine, which an init function of this package
 // locks to the main thread until Ready has finalized MPI. No call waits without a bound: see
-// [Bound]. SIGTERM, SIGINT and SIGHUP that arrive while a call waits for other ranks end the
-// process. The signal handlers and the close-on-exec flags that an MPI library disturbs are put
-// right again after every call into it; call signal.Notify and signal.Ignore outside of Start,
-// Exchange and Ready, not from another goroutine during them.
+// [Bound], and while ranks wait for slower ones they leave the cores to them. SIGTERM, SIGINT and
+// SIGHUP that arrive while a call waits for other ranks end the process. The signal handlers and the
+// close-on-exec flags that an MPI library disturbs are put right again after every call into it;
+// call signal.Notify and signal.Ignore outside of Start, Exchange and Ready, not from another
+// goroutine during them.
 //
 // The secret travels with the allgather and lies in the Roster; this package never prints it nor
 // puts it into an environment, an argument or a file.

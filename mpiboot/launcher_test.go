@@ -29,6 +29,7 @@ type result struct {
 	Err        string
 	MPI        bool
 	Problems   []string
+	Used       time.Duration
 }
 
 // mpiKind is one MPI implementation, as Debian installs it.
@@ -215,6 +216,7 @@ func TestUnderLaunchers(t *testing.T) {
 			t.Run("roster", m.roster)
 			t.Run("alone", m.alone)
 			t.Run("one fails", m.oneFails)
+			t.Run("one is late", m.oneIsLate)
 			t.Run("one is stuck", m.oneIsStuck)
 			t.Run("SIGTERM", m.sigterm)
 			t.Run("abort", m.abort)
@@ -298,6 +300,19 @@ func (m *mpiKind) oneFails(t *testing.T) {
 			if res.Err != results[0].Err || !strings.HasSuffix(res.Err, want) {
 				t.Errorf("%s: rank %d has error %q, want …%s", mode, res.Rank, res.Err, want)
 			}
+		}
+	}
+}
+
+// The others leave the cores alone while they wait a second for it.
+func (m *mpiKind) oneIsLate(t *testing.T) {
+	code, results := m.start(t, "late").end(t)
+	if code != 0 || len(results) != 4 {
+		t.Fatalf("exit %d, %d results", code, len(results))
+	}
+	for _, res := range results {
+		if res.Used > 250*time.Millisecond {
+			t.Errorf("rank %d used %v of processor time to wait", res.Rank, res.Used)
 		}
 	}
 }

@@ -5,13 +5,31 @@ package mpiboot
 /*
 #include <mpi.h>
 #include <stdlib.h>
+#include <time.h>
 
-// What gompi lacks: the thread level, return codes, and allgather.
+// What gompi lacks: the thread level, return codes, a wait that leaves the core to others, and allgather.
 
 static int boot_init(int *provided) {
 	int rc = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, provided);
 	// By default MPI ends the process instead of returning an error.
 	return rc != MPI_SUCCESS ? rc : MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+}
+
+// boot_longest is the greatest length of all ranks, once they all have come. Ranks wait for the slowest, and MPI's
+// own waits keep a core busy each: where daemons are starting, that is taken from them.
+static int boot_longest(int mine, int *longest) {
+	const long most = 1000000;
+	struct timespec pause = {0, 50000};
+	MPI_Request request;
+	int rc = MPI_Iallreduce(&mine, longest, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD, &request);
+	for (int done = 0; rc == MPI_SUCCESS && !done;) {
+		rc = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+		if (done)
+			break;
+		nanosleep(&pause, NULL);
+		pause.tv_nsec = pause.tv_nsec * 2 < most ? pause.tv_nsec * 2 : most;
+	}
+	return rc;
 }
 
 static int boot_allgather_lengths(int mine, int *all) {
@@ -73,7 +91,8 @@ func join(env environment, watch *watch) (world, error) {
 func (w *mpiWorld) rank() int { return w.myRank }
 func (w *mpiWorld) size() int { return w.worldSize }
 
-// allgather exchanges the lengths, then the records. The buffers are C's: a network library may
+// allgather waits until all ranks have come, then exchanges the lengths and the records, if there are
+// any: MPI has no collectives that are both fast and without a busy wait. The buffers are C's: a network library may
 // keep a registration of their pages, and does not see when the Go heap gives pages back.
 func (w *mpiWorld) allgather(record []byte) ([][]byte, error) {
 	if err := onMainThread(); err != nil {
@@ -82,12 +101,19 @@ func (w *mpiWorld) allgather(record []byte) ([][]byte, error) {
 	if len(record) > maxRecord {
 		return nil, fmt.Errorf("record of %d bytes, at most %d", len(record), maxRecord)
 	}
-	// Two tables of one int a rank: how long each record is, and where it starts.
-	ints := C.malloc(C.size_t(2*w.worldSize) * C.sizeof_int)
+	// Two tables of one int a rank: how long each record is, and where it starts; and the longest.
+	ints := C.malloc(C.size_t(2*w.worldSize+1) * C.sizeof_int)
 	defer C.free(ints)
-	table := unsafe.Slice((*C.int)(ints), 2*w.worldSize)
-	lengths, starts := table[:w.worldSize], table[w.worldSize:]
+	table := unsafe.Slice((*C.int)(ints), 2*w.worldSize+1)
+	lengths, starts, longest := table[:w.worldSize], table[w.worldSize:2*w.worldSize], &table[2*w.worldSize]
 	var rc C.int
+	keepSignalActions(func() { rc = C.boot_longest(C.int(len(record)), longest) })
+	if rc != C.MPI_SUCCESS {
+		return nil, mpiError("MPI_Iallreduce", rc)
+	}
+	if *longest == 0 {
+		return make([][]byte, w.worldSize), nil
+	}
 	keepSignalActions(func() { rc = C.boot_allgather_lengths(C.int(len(record)), &lengths[0]) })
 	if rc != C.MPI_SUCCESS {
 		return nil, mpiError("MPI_Allgather", rc)

@@ -58,6 +58,7 @@ func (c *daemonCmd) Run() error {
 	}
 	d.supervised.Beat(launch.Beat(d.options.hung()), func() bool {
 		use := d.memory.Use()
+		d.heap.started()
 		d.heap.follow(use.Tables, use.Limit)
 		return d.lives()
 	})

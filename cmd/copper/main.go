@@ -14,7 +14,7 @@ import (
 
 // cli is all subcommands.
 type cli struct {
-	Serve    serveCmd    `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
+	step
 	Launch   launchCmd   `cmd:"" help:"Start the daemons in the background and return when every mount answers."`
 	Wait     waitCmd     `cmd:"" help:"Return when every mount of a job answers whose daemons a script starts itself."`
 	Status   statusCmd   `cmd:"" help:"Show what the daemons have done so far."`
@@ -29,15 +29,39 @@ type cli struct {
 	Book     bookCmd     `cmd:"" name:"addressbook" help:"Make, filter and check address books."`
 	Version  versionCmd  `cmd:"" help:"Print the version and the MPI that this binary was built with."`
 
-	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
-	Docs   docsCmd   `cmd:"" hidden:"" help:"Write manual pages and completions, for make install."`
+	inner
+	Docs docsCmd `cmd:"" hidden:"" help:"Write manual pages and completions, for make install."`
 
 	Check checkCmd `cmd:"" hidden:"" help:"Do one check of copper doctor; may hang as long as what it looks at."`
 	Sweep sweepCmd `cmd:"" hidden:"" help:"End what runs of a job on this host, by signals, and remove what it left."`
 	Trial trialCmd `cmd:"" hidden:"" help:"Mount for a moment, for copper doctor."`
 	Visit visitCmd `cmd:"" hidden:"" help:"Look at the paths of a manifest through a mount; may hang as long as it does."`
 	Table tableCmd `cmd:"" hidden:"" help:"Print the options of the sites' wrappers, as launch/README.md has them."`
-	Probe probeCmd `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
+}
+
+// step is the subcommand that all nodes run at once, as a job step.
+type step struct {
+	Serve serveCmd `cmd:"" help:"Keep one node's daemon running: what mpiexec or srun starts once per node."`
+}
+
+// inner is those that a rank runs while it starts.
+type inner struct {
+	Daemon daemonCmd `cmd:"" hidden:"" help:"Serve one node, under the supervision of copper serve."`
+	Probe  probeCmd  `cmd:"" hidden:"" help:"Ask a mount; may hang as long as it does."`
+}
+
+// grammar is what the command line args is read by. That of all subcommands takes longer to be made than
+// a mount to answer, so a job's start does without it.
+func grammar(args []string) any {
+	if len(args) > 0 {
+		switch args[0] {
+		case "daemon", "probe":
+			return &inner{}
+		case "serve":
+			return &step{}
+		}
+	}
+	return &cli{}
 }
 
 const description = `Copper reads each file of a parallel file system once per job and hands it from node to node.
@@ -59,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 			code = int(e)
 		}
 	}()
-	parser, err := kong.New(&cli{}, kong.Name("copper"), kong.Description(description),
+	parser, err := kong.New(grammar(args), kong.Name("copper"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), siteDefaults(namedSite(args), installation()))
 	if err != nil {

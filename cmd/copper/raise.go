@@ -37,10 +37,11 @@ func (d *daemon) raise() (err error) {
 	if err != nil {
 		return err
 	}
+	asked := time.Now()
 	if err := launch.Probe(context.Background(), program, d.footprint.Mount, true); err != nil {
 		return fmt.Errorf("the mount does not answer: %w", err)
 	}
-	d.log.Info("the mount answers", "mount", d.footprint.Mount)
+	d.log.Info("the mount answers", "mount", d.footprint.Mount, "after", time.Since(asked))
 	return nil
 }
 

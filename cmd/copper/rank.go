@@ -56,6 +56,7 @@ func (r *rank) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.state.Reach(launch.Connected, time.Now())
 	err = r.supervise(ctx, roster)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w during the start", context.Cause(ctx))
@@ -64,8 +65,10 @@ func (r *rank) start(ctx context.Context) error {
 		return ready
 	}
 	r.log.Info("every mount answers", "nodes", len(roster.Cards), "took", time.Since(r.began))
+	r.state.Reach(launch.AllMounted, r.boot.Agreed())
+	err = r.note(launch.Ready)
 	debug.FreeOSMemory() // what the bootstrap needed; little is left to be done
-	return r.note(launch.Ready)
+	return err
 }
 
 // fill replaces the placeholders of a mount point or target.
@@ -122,12 +125,16 @@ func (r *rank) claimJob() error {
 	return r.note(launch.Starting)
 }
 
-// note writes the state of the job, if that is this rank's task.
+// note puts the job into a phase, now, and writes its state, if that is this rank's task.
 func (r *rank) note(phase launch.Phase) error {
+	r.state.Reach(phase, time.Now())
+	return r.writeState()
+}
+
+func (r *rank) writeState() error {
 	if r.boot.Rank() != 0 || r.state.ID == "" {
 		return nil
 	}
-	r.state.Reach(phase)
 	return r.dir.WriteState(r.state)
 }
 
@@ -157,7 +164,7 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 		}
 	}
 	forgetInterfaces(roster)
-	if err := r.note(launch.Connected); err != nil {
+	if err := r.writeState(); err != nil {
 		return err
 	}
 	here := r.state.On(r.boot.Host())

@@ -1,5 +1,7 @@
-// Command launch measures how long `copper launch` takes until every mount answers, split into what the
-// launcher and MPI take and what is Copper's own. It prints medians; absolute figures are this machine's.
+// Command launch measures how long `copper launch` takes until it returns, split into what the launcher
+// and MPI take, until every rank knows every other and at the end to leave MPI, and what is Copper's own:
+// until the last mount is made, and until every mount is known to have answered a look at it. It prints
+// medians; absolute figures are this machine's. The processor time is that of all processes.
 //
 //	make bench-launch
 package main
@@ -34,7 +36,9 @@ func main() {
 }
 
 // span is one launch, in parts.
-type span struct{ all, mpi, mount, rest time.Duration }
+type span struct{ all, mpi, mount, probe, leave, used time.Duration }
+
+func (s span) own() time.Duration { return s.mount + s.probe }
 
 func run(ctx context.Context) error {
 	for _, e := range cluster.MPIEnvironment() {
@@ -43,12 +47,22 @@ func run(ctx context.Context) error {
 		}
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "MPI\tranks\tuntil every mount answers\tlauncher and MPI\tfirst mount\tall others\tCopper's own")
+	fmt.Fprintln(out, "MPI\tranks\tlaunch\tlauncher and MPI\tmounts\tprobes\tleave MPI\tCopper's own\tits processor time")
+	g := enterGroup()
+	if g == nil {
+		fmt.Fprintln(os.Stderr, "bench-launch: no control group can be made: the processor time is not known")
+	} else {
+		defer func() {
+			if err := g.leave(); err != nil {
+				fmt.Fprintln(os.Stderr, "bench-launch: leaving the control group:", err)
+			}
+		}()
+	}
 	for _, binary := range []string{"copper", "copper-mpich"} {
 		for _, ranks := range []int{4, 16} {
 			var spans []span
 			for range rounds {
-				s, err := once(ctx, binary, ranks)
+				s, err := once(ctx, g, binary, ranks)
 				if err != nil {
 					return err
 				}
@@ -62,17 +76,22 @@ func run(ctx context.Context) error {
 				slices.Sort(v)
 				return v[len(v)/2].Round(time.Millisecond)
 			}
-			fmt.Fprintf(out, "%s\t%d\t%v\t%v\t%v\t%v\t%v\n", binary, ranks,
-				median(func(s span) time.Duration { return s.all }), median(func(s span) time.Duration { return s.mpi }),
-				median(func(s span) time.Duration { return s.mount }), median(func(s span) time.Duration { return s.rest }),
-				median(func(s span) time.Duration { return s.mount + s.rest }))
+			fmt.Fprintf(out, "%s\t%d", binary, ranks)
+			for _, part := range []func(span) time.Duration{
+				func(s span) time.Duration { return s.all }, func(s span) time.Duration { return s.mpi },
+				func(s span) time.Duration { return s.mount }, func(s span) time.Duration { return s.probe },
+				func(s span) time.Duration { return s.leave }, span.own, func(s span) time.Duration { return s.used },
+			} {
+				fmt.Fprintf(out, "\t%v", median(part))
+			}
+			fmt.Fprintln(out)
 		}
 	}
 	return out.Flush()
 }
 
 // once launches and stops a job.
-func once(ctx context.Context, binary string, ranks int) (s span, err error) {
+func once(ctx context.Context, g *group, binary string, ranks int) (s span, err error) {
 	dir, err := os.MkdirTemp("", "copper-bench-")
 	if err != nil {
 		return s, err
@@ -81,20 +100,24 @@ func once(ctx context.Context, binary string, ranks int) (s span, err error) {
 	if err != nil {
 		return s, err
 	}
+	used := g.record()
 	begun := time.Now()
 	job, err := cluster.Launch(ctx, cluster.Options{Copper: copper, Dir: dir, Nodes: ranks, Target: "/usr", Args: []string{"--job", "bench", "--memory", "64MiB"}})
+	s.all = time.Since(begun)
+	used.end()
 	if err != nil {
 		return s, err
 	}
-	s.all = time.Since(begun)
 	state := launch.State{}
 	content, err := os.ReadFile(filepath.Join(dir, "jobs", "bench", "job.json"))
 	if err == nil {
 		err = json.Unmarshal(content, &state)
 	}
-	s.mpi = state.Reached[launch.Connected].Sub(begun)
-	s.mount = state.Reached[launch.Mounted].Sub(state.Reached[launch.Connected])
-	s.rest = state.Reached[launch.Ready].Sub(state.Reached[launch.Mounted])
+	mounted, failed := lastMounted(filepath.Join(dir, "jobs", "bench", "logs"), ranks)
+	err = errors.Join(err, failed)
+	connected, agreed := state.Reached[launch.Connected], state.Reached[launch.AllMounted]
+	s.mpi, s.mount, s.probe = connected.Sub(begun), mounted.Sub(connected), agreed.Sub(mounted)
+	s.leave, s.used = state.Reached[launch.Ready].Sub(agreed), used.between(connected, agreed)
 	_, stopped := job.Stop(context.Background())
 	if err = errors.Join(err, stopped); err == nil {
 		err = os.RemoveAll(dir)

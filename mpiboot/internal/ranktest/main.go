@@ -31,8 +31,9 @@ type Result struct {
 	Roster     *mpiboot.Roster
 	SecretHash string // the secret itself is never written
 	Err        string
-	MPI        bool     // MPI was initialized
-	Problems   []string // with signal actions and file descriptors
+	MPI        bool          // MPI was initialized
+	Problems   []string      // with signal actions and file descriptors
+	Used       time.Duration // processor time, in Exchange
 }
 
 func main() {
@@ -99,10 +100,14 @@ func (res *Result) run(mode, dir string, bound time.Duration) error {
 		if err := leave(dir, "waiting", []byte(strconv.Itoa(os.Getpid()))); err != nil {
 			return err
 		}
+	case mode == "late" && last:
+		time.Sleep(time.Second) // that the others wait
 	case mode == "abort" && last:
 		boot.Abort(7)
 	}
+	used := processorTime()
 	res.Roster, err = boot.Exchange(card)
+	res.Used = processorTime() - used
 	if err != nil {
 		return err
 	}
@@ -130,6 +135,15 @@ func (res *Result) run(mode, dir string, bound time.Duration) error {
 		})
 	}
 	return err
+}
+
+// processorTime is what this process has used so far.
+func processorTime() time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		panic(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 // inspect notes what the call into MPI before it has disturbed.
