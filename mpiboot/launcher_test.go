@@ -29,7 +29,7 @@ type result struct {
 	Err        string
 	MPI        bool
 	Problems   []string
-	Used       time.Duration
+	Pauses     int64
 }
 
 // mpiKind is one MPI implementation, as Debian installs it.
@@ -304,15 +304,15 @@ func (m *mpiKind) oneFails(t *testing.T) {
 	}
 }
 
-// The others leave the cores alone while they wait a second for it.
+// The others leave the cores alone while they wait a second for it: most of the time they sleep, a millisecond each.
 func (m *mpiKind) oneIsLate(t *testing.T) {
 	code, results := m.start(t, "late").end(t)
 	if code != 0 || len(results) != 4 {
 		t.Fatalf("exit %d, %d results", code, len(results))
 	}
 	for _, res := range results {
-		if res.Used > 250*time.Millisecond {
-			t.Errorf("rank %d used %v of processor time to wait", res.Rank, res.Used)
+		if res.Rank != 3 && res.Pauses < 100 {
+			t.Errorf("rank %d gave its core up %d times in a second of waiting", res.Rank, res.Pauses)
 		}
 	}
 }

@@ -31,9 +31,9 @@ type Result struct {
 	Roster     *mpiboot.Roster
 	SecretHash string // the secret itself is never written
 	Err        string
-	MPI        bool          // MPI was initialized
-	Problems   []string      // with signal actions and file descriptors
-	Used       time.Duration // processor time, in Exchange
+	MPI        bool     // MPI was initialized
+	Problems   []string // with signal actions and file descriptors
+	Pauses     int64    // how often Exchange gave its core up to wait
 }
 
 func main() {
@@ -105,9 +105,9 @@ func (res *Result) run(mode, dir string, bound time.Duration) error {
 	case mode == "abort" && last:
 		boot.Abort(7)
 	}
-	used := processorTime()
+	paused := pauses()
 	res.Roster, err = boot.Exchange(card)
-	res.Used = processorTime() - used
+	res.Pauses = pauses() - paused
 	if err != nil {
 		return err
 	}
@@ -137,13 +137,13 @@ func (res *Result) run(mode, dir string, bound time.Duration) error {
 	return err
 }
 
-// processorTime is what this process has used so far.
-func processorTime() time.Duration {
+// pauses is how often this thread has given its core up to wait for something. What yields in a loop does not.
+func pauses() int64 {
 	var r unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &r); err != nil {
 		panic(err)
 	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	return r.Nvcsw
 }
 
 // inspect notes what the call into MPI before it has disturbed.
