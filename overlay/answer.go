@@ -71,7 +71,7 @@ func (a *answerer) ask(ctx context.Context, q request) (r reply, held int64, err
 			}
 		}
 	case kindControl:
-		r.payload = a.overlay.collectFor(ctx, q)
+		r.payload, err = a.overlay.collectFor(ctx, q)
 	}
 	return r, held, err
 }
