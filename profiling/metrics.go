@@ -20,8 +20,8 @@ type Metric struct {
 	derived func(map[string]float64) float64
 }
 
-// What the outputs say of the numbers.
-const kernelNote = "What the kernel's caches answered reaches no daemon and is not counted here."
+// KernelNote is what all outputs say of the numbers.
+const KernelNote = "What the kernel's caches answered reaches no daemon and is not counted here."
 
 // Metrics are all metrics, in the order of the outputs; those of each tree are added to them
 // ([TreeMetrics]).
@@ -92,6 +92,8 @@ func metrics() []Metric {
 			value: func(s *Snapshot) float64 { return float64(value(s)) }})
 	}
 	of("evictions", "count", "store", "table entries given up for want of memory", func(s *Snapshot) int64 { return s.Store.Evictions })
+	of("memory_used_bytes", "bytes", "store", "memory that tables and data take", func(s *Snapshot) int64 { return s.Store.Memory.Used })
+	of("memory_limit_bytes", "bytes", "store", "memory that they may take", func(s *Snapshot) int64 { return s.Store.Memory.Limit })
 	of("memory_peak_bytes", "bytes", "store", "most memory that tables and data took", func(s *Snapshot) int64 { return s.Store.Memory.Peak })
 	for _, t := range tables {
 		of(t.name+"_cache_entries", "count", "store", "entries of the "+t.name+" cache ("+t.holds+") when this was written",
@@ -112,6 +114,7 @@ func metrics() []Metric {
 	of("hedges", "count", "overlay", "questions put to a second node because the first was slow", func(s *Snapshot) int64 { return s.Network.Hedges })
 	of("hedges_won", "count", "overlay", "of these, those that the second answered first", func(s *Snapshot) int64 { return s.Network.HedgesWon })
 	of("suspects", "count", "overlay", "peers that gave no answer and were not reached since", func(s *Snapshot) int64 { return s.Network.Suspects })
+	of("slow_peers", "count", "overlay", "peers that others are preferred to because they were slow to answer", func(s *Snapshot) int64 { return s.Network.Slow })
 	of("compression_tried", "count", "store", "chunks that were to be compressed", func(s *Snapshot) int64 { return s.Compression.Tried })
 	of("compression_skipped", "count", "store", "of these, those that would not have shrunk", func(s *Snapshot) int64 { return s.Compression.Skipped })
 	of("compression_raw_bytes", "bytes", "store", "data that was compressed, before", func(s *Snapshot) int64 { return s.Compression.RawBytes })
@@ -207,7 +210,7 @@ func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // WriteMetrics prints the table of metrics as Markdown.
 func WriteMetrics(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "%s\n\n| metric | unit | meaning | counted by |\n| --- | --- | --- | --- |\n", kernelNote); err != nil {
+	if _, err := fmt.Fprintf(w, "%s\n\n| metric | unit | meaning | counted by |\n| --- | --- | --- | --- |\n", KernelNote); err != nil {
 		return err
 	}
 	for _, m := range Metrics {

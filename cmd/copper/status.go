@@ -5,12 +5,26 @@ import (
 	"encoding/json"
 	"os"
 	"time"
+
+	"github.com/copper-hpc/copper/launch"
 )
 
 type statusCmd struct {
 	jobOptions
-	JSON bool `name:"json" xor:"form" help:"Print JSON; its fields are those of launch.Status."`
-	CSV  bool `name:"csv" xor:"form" help:"Print the use of the caches as CSV."`
+	JSON  bool  `name:"json" xor:"form" help:"Print JSON; its fields are those of launch.Status."`
+	CSV   bool  `name:"csv" xor:"form" help:"Print the use of the caches as CSV."`
+	Nodes *bool `name:"nodes" negatable:"" help:"Also a row for each node (for jobs of up to 64 by itself)."`
+}
+
+// fewNodes is up to how many ranks a job is shown with its nodes one by one.
+const fewNodes = 64
+
+// rows tells whether each node is to be shown.
+func (c *statusCmd) rows(job *launch.Job) bool {
+	if c.Nodes != nil {
+		return *c.Nodes
+	}
+	return len(job.State.Ranks) <= fewNodes
 }
 
 func (c *statusCmd) Run() error {
@@ -18,7 +32,7 @@ func (c *statusCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	status, err := finder.Status(context.Background(), job)
+	status, err := finder.Status(context.Background(), job, c.rows(job))
 	if err != nil {
 		return err
 	}
