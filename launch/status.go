@@ -157,6 +157,8 @@ type Totals struct {
 	PushedBytes int64 `json:"pushed_bytes"`
 	// HitRate is the share of all questions to the stores that were answered from memory, 0 to 1.
 	HitRate       float64 `json:"hit_rate"`
+	Questions     int64   `json:"questions"` // to the stores
+	Hits          int64   `json:"hits"`      // of them
 	MemoryUsed    int64   `json:"memory_used"`
 	PFSOperations int64   `json:"pfs_operations"`
 	PFSBytes      int64   `json:"pfs_bytes"`
@@ -212,7 +214,7 @@ func (c *Counters) totals() Totals {
 		Failovers: c.Failovers, DirectReads: c.DirectReads, Hedges: c.Hedges, HedgesWon: c.HedgesWon,
 		Suspicions: c.Suspects, Slow: c.Slow, Restarts: c.Restarts,
 	}
-	var hits, questions, askable int64
+	var askable int64
 	for _, count := range c.Requests {
 		t.Requests += count
 	}
@@ -220,8 +222,8 @@ func (c *Counters) totals() Totals {
 		askable += c.Requests[op]
 	}
 	for _, a := range c.Store {
-		hits += a.Hits
-		questions += a.Hits + a.Misses
+		t.Hits += a.Hits
+		t.Questions += a.Hits + a.Misses
 	}
 	for _, count := range c.PFS.Operations {
 		t.PFSOperations += count
@@ -229,8 +231,8 @@ func (c *Counters) totals() Totals {
 	for _, tree := range c.Trees {
 		t.OverlayBytes += tree.BytesOut
 	}
-	if questions > 0 {
-		t.HitRate = float64(hits) / float64(questions)
+	if t.Questions > 0 {
+		t.HitRate = float64(t.Hits) / float64(t.Questions)
 	}
 	t.PFSOperationsSaved = max(askable-t.PFSOperations, 0)
 	t.PFSBytesSaved = max(t.ReadBytes+t.PushedBytes-t.PFSBytes, 0)

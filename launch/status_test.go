@@ -83,7 +83,7 @@ func TestCollect(t *testing.T) {
 	}}}
 	s := statusOf(t, job, []NodeStatus{nodeStatus(3), nodeStatus(0)}, MissingRank{1, "does not answer"}, MissingRank{2, ""})
 	want := Totals{
-		Nodes: 2, Missing: 2, Requests: 114, ReadBytes: 2000, HitRate: 0.6, MemoryUsed: 2 << 20,
+		Nodes: 2, Missing: 2, Requests: 114, ReadBytes: 2000, HitRate: 0.6, Questions: 100, Hits: 60, MemoryUsed: 2 << 20,
 		PFSOperations: 12, PFSBytes: 600, PFSOperationsSaved: 100 - 12, PFSBytesSaved: 1400 + 4096,
 		Failovers: 2, DirectReads: 4, OverlayBytes: 44,
 		Hedges: 10, HedgesWon: 6, Slow: 2, Suspicions: 4, Restarts: 2, PushedBytes: 4096,

@@ -12,9 +12,10 @@ import (
 // WriteText prints s as a table for people.
 func (s Status) WriteText(w io.Writer, now time.Time) error {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "job %s: %s since %s, %d of %d nodes answer\n\n", s.Job, s.State,
+	fmt.Fprintf(out, "job %s: %s since %s, %d of %d nodes answer\n", s.Job, s.State,
 		s.Started.Format(time.DateTime), s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing)
 	if len(s.Nodes) > 0 {
+		fmt.Fprintln(out)
 		if err := s.writeRows(out, now); err != nil {
 			return err
 		}
@@ -64,8 +65,15 @@ func (s Status) writeRows(out io.Writer, now time.Time) error {
 
 // WriteSummary prints what a job that ended has done, and where its outputs are.
 func (s Status) WriteSummary(w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "job %s stopped: %d of %d nodes told their counters\n", s.Job, s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing); err != nil {
+		return err
+	}
+	return s.WriteTotals(w)
+}
+
+// WriteTotals prints what a job has done, and where its outputs are.
+func (s Status) WriteTotals(w io.Writer) error {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "job %s stopped: %d of %d nodes told their counters\n", s.Job, s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing)
 	out.WriteString(s.Totals.text())
 	out.WriteString(s.Totals.Compression.text())
 	fmt.Fprintf(out, "  outputs      %s\n", s.Dir)

@@ -148,6 +148,29 @@ func (f Finder) Status(ctx context.Context, job *Job, rows bool) (*Status, error
 	return &s, nil
 }
 
+// Follow is Status for who asks again and again, with what a job has come to since it was found. A *[NoJobError]
+// says that it has ended.
+func (f Finder) Follow(ctx context.Context, job *Job, rows bool) (*Status, error) {
+	f.ID = job.State.ID
+	if job.State.Phase != Ready { // when it is, its file is not read again and again
+		now, err := f.Find()
+		if err != nil {
+			return nil, err
+		}
+		*job = *now
+	}
+	s, err := f.Status(ctx, job, rows)
+	if err != nil && ctx.Err() == nil {
+		if _, gone := f.Find(); gone != nil {
+			return nil, gone
+		}
+	}
+	if err == nil && job.Dir.Stopping() {
+		return nil, errStopping // some nodes have gone already
+	}
+	return s, err
+}
+
 // Clear drops what all nodes of a job know of prefix and below it, "/" for everything. It returns
 // the number of table entries dropped; the error names the ranks that did not answer.
 //

@@ -83,6 +83,11 @@ func TestGather(t *testing.T) {
 				}
 				checkAnswers(t, answers, n, nil)
 			}
+			for _, m := range c.members {
+				if tree := m.Stats().Trees[0]; tree != (TreeStats{}) {
+					t.Errorf("rank %d counts it as traffic: %+v", m.self, tree)
+				}
+			}
 		})
 	}
 }
