@@ -2,6 +2,9 @@ package launch
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -70,6 +73,22 @@ type NotedNode struct {
 type Lack struct {
 	KernelFeature
 	On NodeList `json:"on"`
+}
+
+// Summary asks all nodes, and tells which are missing in what they say.
+func (g Gather) Summary(ctx context.Context) (s Summary, missing []MissingRank, err error) {
+	req, err := json.Marshal(NewRequest(OpStatus))
+	if err != nil {
+		return s, nil, err
+	}
+	sum, missing, err := g(ctx, req)
+	if err == nil && sum == nil {
+		err = errors.New("no node answers")
+	}
+	if err == nil {
+		err = json.Unmarshal(sum, &s)
+	}
+	return s, missing, err
 }
 
 // summarise begins a Summary with one node.

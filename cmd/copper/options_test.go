@@ -44,7 +44,7 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 		{"launch", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "bo ok", "--fallback", "--job", "8"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
 			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--encrypt",
-			"-P", "-N", "20", "-A", "-I", "5", "--kernel-cache", "off", "--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc", "--hung", "3s"},
+			"-P", "-N", "20", "-A", "-I", "5", "--kernel-cache", "off", "--prometheus", ":9464", "--prometheus-textfile", "/var/lib/{host}.prom", "--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc", "--hung", "3s"},
 	} {
 		launched := parse(t, args...).Launch.options
 		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M", "COPPER_ENCRYPT": "true", "COPPER_ALLOW": "/elsewhere",

@@ -32,6 +32,9 @@ func (d *daemon) raise() (err error) {
 	if d.control, err = launch.ServeControl(d.footprint.ControlDir(), d.channel, d.gather, d.log); err != nil {
 		return err
 	}
+	if err := d.beginExports(); err != nil {
+		return err
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
