@@ -59,7 +59,9 @@ func (e *Exporter) families(ctx context.Context) []profiling.Family {
 	own := e.Own()
 	families = append(families, own.Families(profiling.NodePrefix, job,
 		profiling.Label{Name: "rank", Value: strconv.Itoa(e.Rank)}, profiling.Label{Name: "host", Value: e.Host})...)
-	e.last, e.at = families, time.Now()
+	if ctx.Err() == nil { // else what it says of the nodes is worth nothing
+		e.last, e.at = families, time.Now()
+	}
 	return families
 }
 

@@ -18,7 +18,7 @@ const (
 	askBound    = 10 * time.Second
 	answerBound = 30 * time.Second
 	idleBound   = 2 * time.Minute
-	closeBound  = 2 * time.Second
+	closeBound  = 500 * time.Millisecond
 	maxHeader   = 16 << 10 // bytes
 	maxClients  = 32       // connections at a time; others wait
 )
