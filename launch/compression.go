@@ -76,7 +76,7 @@ func (c *CompressionUse) add(o CompressionUse) {
 		c.LeastShare = o.LeastShare
 	}
 	c.MostShare = max(c.MostShare, o.MostShare)
-	c.Compressed = c.Compressed.Plus(o.Compressed)
+	c.Compressed = c.Plus(o.Compressed)
 }
 
 // doing says what the nodes do about compression, and on what grounds.

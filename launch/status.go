@@ -193,6 +193,7 @@ func Collect(job *Job, resp *Response) (Status, error) {
 			return s, fmt.Errorf("the nodes' answer: %w", err)
 		}
 	}
+	s.Cluster.fill()
 	s.Nodes, s.Cluster.Rows = append(s.Nodes, s.Cluster.Rows...), nil
 	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return cmp.Compare(a.Rank, b.Rank) })
 	hosts := make(map[int]string, len(job.State.Ranks))

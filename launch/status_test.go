@@ -100,6 +100,9 @@ func TestCollect(t *testing.T) {
 	if took := s.Cluster.Counted.Latency(); took.Count() != 2 || took.Sum != 5*time.Millisecond {
 		t.Errorf("latencies of %d requests, %v", took.Count(), took.Sum)
 	}
+	if b, err := json.Marshal(statusOf(t, job, []NodeStatus{nodeStatus(0)}).Cluster); err != nil || !bytes.Contains(b, []byte(`"suspicions":[]`)) || bytes.Contains(b, []byte(`"nodes":null`)) {
+		t.Errorf("lists that are none: %s, %v", b, err)
+	}
 	if s, err := Collect(job, &Response{}); err != nil || s.Totals.Nodes != 0 || s.Totals.HitRate != 0 || s.Nodes == nil {
 		t.Errorf("without answers: %+v, %v", s, err)
 	}

@@ -183,6 +183,15 @@ func (l NodeList) lines(text func(NotedNode) string) (lines []string) {
 	return lines
 }
 
+// fill makes empty lists of those that are not there, for programs that read them.
+func (s *Summary) fill() {
+	s.Slowest = append([]NodeLatency{}, s.Slowest...)
+	s.Suspicions = append([]Suspicion{}, s.Suspicions...)
+	for _, l := range []*NodeList{&s.Restarted, &s.Full, &s.Troubled} {
+		l.Nodes = append([]NotedNode{}, l.Nodes...)
+	}
+}
+
 // totals are those of all nodes.
 func (s *Summary) totals() Totals {
 	t := s.Counters.totals()

@@ -111,7 +111,7 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 func (c *Cluster) add(o *Cluster) {
 	c.Files += o.Files
 	c.Unreadable = append(c.Unreadable, o.Unreadable...)
-	c.Sum.Add(&o.Sum)
+	c.Add(&o.Sum)
 	join(c.top, o.top, func(mine, other *TopPath) { mine.add(other) })
 	join(c.paths, o.paths, func(mine, other *PathUse) { mine.add(other) })
 }

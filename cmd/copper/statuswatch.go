@@ -47,6 +47,9 @@ func (w *watchInterval) Decode(ctx *kong.DecodeContext) error {
 
 // watch shows the job until it ends or somebody interrupts.
 func (c *statusCmd) watch(finder launch.Finder, job *launch.Job) error {
+	if hosts := finder.Elsewhere(job); hosts != "" { // waiting doesn't help
+		return fmt.Errorf("job %s runs on %s and not on this host: run copper there", job.State.ID, hosts)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	w := &live.Watch{Job: job.State.ID, Interval: time.Duration(c.Watch), Out: os.Stdout,
