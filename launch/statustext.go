@@ -14,6 +14,9 @@ func (s Status) WriteText(w io.Writer, now time.Time) error {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "job %s: %s since %s, %d of %d nodes answer\n", s.Job, s.State,
 		s.Started.Format(time.DateTime), s.Totals.Nodes, s.Totals.Nodes+s.Totals.Missing)
+	if len(s.Nodes) == 0 && s.Totals.Nodes > 0 {
+		fmt.Fprintln(out, "(copper status --nodes has a row for each)")
+	}
 	if len(s.Nodes) > 0 {
 		fmt.Fprintln(out)
 		if err := s.writeRows(out, now); err != nil {
