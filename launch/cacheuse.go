@@ -23,14 +23,6 @@ func (u TableUse) plus(o TableUse) TableUse {
 	return TableUse{Entries: u.Entries + o.Entries, Bytes: u.Bytes + o.Bytes}
 }
 
-// cacheUse sums the tables of all nodes up.
-func cacheUse(nodes []NodeStatus) (sum CacheStatus) {
-	for _, n := range nodes {
-		sum.Data, sum.Tree, sum.Meta = sum.Data.plus(n.Cache.Data), sum.Tree.plus(n.Cache.Tree), sum.Meta.plus(n.Cache.Meta)
-	}
-	return sum
-}
-
 func (c CacheStatus) text() string {
 	var parts []string
 	for _, t := range c.byTable() {
@@ -39,7 +31,8 @@ func (c CacheStatus) text() string {
 	return "  caches       " + strings.Join(parts, "; ") + "\n"
 }
 
-// WriteCacheUse prints the sizes of all nodes' tables as CSV, and their sums in rows of the rank "all".
+// WriteCacheUse prints the sizes of the nodes' tables as CSV, where nodes were asked for, and their sums in rows
+// of the rank "all".
 func (s Status) WriteCacheUse(w io.Writer) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"rank", "host", "table", "entries", "bytes"}) // told by out.Error
@@ -51,7 +44,7 @@ func (s Status) WriteCacheUse(w io.Writer) error {
 	for _, n := range s.Nodes {
 		rows(strconv.Itoa(n.Rank), n.Host, n.Cache)
 	}
-	rows("all", "", cacheUse(s.Nodes))
+	rows("all", "", s.Cluster.Cache)
 	out.Flush()
 	return out.Error()
 }

@@ -7,10 +7,10 @@ import (
 )
 
 func TestCacheUse(t *testing.T) {
-	s := Status{Job: "7", Nodes: []NodeStatus{
-		{Rank: 0, Host: "n1", Cache: CacheStatus{Data: TableUse{1, 4096}, Tree: TableUse{2, 20}, Meta: TableUse{3, 300}}},
-		{Rank: 5, Host: "n2", Cache: CacheStatus{Data: TableUse{10, 4096}}},
-	}}
+	s := statusOf(t, &Job{State: State{ID: "7"}}, []NodeStatus{
+		{Rank: 0, Host: "n1", Counters: Counters{Cache: CacheStatus{Data: TableUse{1, 4096}, Tree: TableUse{2, 20}, Meta: TableUse{3, 300}}}},
+		{Rank: 5, Host: "n2", Counters: Counters{Cache: CacheStatus{Data: TableUse{10, 4096}}}},
+	})
 	var out strings.Builder
 	if err := s.WriteCacheUse(&out); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,43 +45,60 @@ func (c Compressed) Plus(n Compressed) Compressed {
 	return c
 }
 
-// compressionText says what the nodes do about compression, and on what grounds.
-func compressionText(nodes []NodeStatus) string {
-	var mode string
-	doing := map[string]int{}
-	var least, most int64
-	for _, n := range nodes {
-		c := n.Compression
-		if c.Mode == "" {
-			continue
-		}
-		mode = c.Mode
-		doing[c.Decision]++
-		if c.LinkShare > 0 {
-			if least == 0 || c.LinkShare < least {
-				least = c.LinkShare
-			}
-			most = max(most, c.LinkShare)
-		}
+// CompressionUse is what some nodes do about compression, and on what grounds.
+type CompressionUse struct {
+	Mode string `json:"mode"` // as asked for
+	// Doing is how many nodes do what: off, s2 or zstd.
+	Doing map[string]int `json:"doing"`
+	// LeastShare and MostShare are the bounds of LinkShare where it was measured, 0 where it was nowhere.
+	LeastShare int64 `json:"least_link_share"`
+	MostShare  int64 `json:"most_link_share"`
+	Compressed
+}
+
+func (c CompressionStatus) use() CompressionUse {
+	u := CompressionUse{Mode: c.Mode, Doing: map[string]int{}, LeastShare: c.LinkShare, MostShare: c.LinkShare, Compressed: c.Compressed}
+	if c.Mode != "" {
+		u.Doing[c.Decision] = 1
 	}
-	if mode == "" {
+	return u
+}
+
+func (c *CompressionUse) add(o CompressionUse) {
+	c.Mode = cmp.Or(o.Mode, c.Mode)
+	if c.Doing == nil {
+		c.Doing = map[string]int{}
+	}
+	for decision, nodes := range o.Doing {
+		c.Doing[decision] += nodes
+	}
+	if c.LeastShare == 0 || o.LeastShare > 0 && o.LeastShare < c.LeastShare {
+		c.LeastShare = o.LeastShare
+	}
+	c.MostShare = max(c.MostShare, o.MostShare)
+	c.Compressed = c.Plus(o.Compressed)
+}
+
+// doing says what the nodes do about compression, and on what grounds.
+func (c CompressionUse) doing() string {
+	if c.Mode == "" {
 		return ""
 	}
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "  compression  %s", mode)
-	if mode == "auto" {
+	fmt.Fprintf(out, "  compression  %s", c.Mode)
+	if c.Mode == "auto" {
 		var parts []string
-		for _, decision := range slices.Sorted(maps.Keys(doing)) {
-			parts = append(parts, fmt.Sprintf("%s on %s", decision, count(doing[decision], "node")))
+		for _, decision := range slices.Sorted(maps.Keys(c.Doing)) {
+			parts = append(parts, fmt.Sprintf("%s on %s", decision, count(c.Doing[decision], "node")))
 		}
 		fmt.Fprintf(out, ": %s", strings.Join(parts, ", "))
 	}
 	switch {
-	case most == 0:
-	case least == most:
-		fmt.Fprintf(out, "; a child gets %s/s of a link", Bytes(most))
+	case c.MostShare == 0:
+	case c.LeastShare == c.MostShare:
+		fmt.Fprintf(out, "; a child gets %s/s of a link", Bytes(c.MostShare))
 	default:
-		fmt.Fprintf(out, "; a child gets %s/s to %s/s of a link", Bytes(least), Bytes(most))
+		fmt.Fprintf(out, "; a child gets %s/s to %s/s of a link", Bytes(c.LeastShare), Bytes(c.MostShare))
 	}
 	return out.String() + "\n"
 }

@@ -23,7 +23,11 @@ func TestCompressionText(t *testing.T) {
 			"  compression  auto: off on 1 node, s2 on 2 nodes; a child gets 100.0 MiB/s to 2.0 GiB/s of a link\n"},
 		{[]NodeStatus{auto("s2", 100<<20)}, "  compression  auto: s2 on 1 node; a child gets 100.0 MiB/s of a link\n"},
 	} {
-		if got := compressionText(c.nodes); got != c.want {
+		var all CompressionUse
+		for _, n := range c.nodes {
+			all.add(n.Compression.use())
+		}
+		if got := all.doing(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
@@ -32,15 +36,15 @@ func TestCompressionText(t *testing.T) {
 // TestCompressionInStatus: what nodes have compressed is summed up, and shown in all outputs.
 func TestCompressionInStatus(t *testing.T) {
 	job := &Job{Dir: "/logs/7", State: State{ID: "7", Phase: Ready, Ranks: []Rank{{Rank: 0}, {Rank: 1}}}}
-	var answers []Answered
+	var nodes []NodeStatus
 	for rank := range 2 {
 		n := nodeStatus(rank)
 		n.Compression = CompressionStatus{Mode: "s2", Decision: "s2", Compressed: Compressed{}.Plus(Compressed{
 			Tried: 50, Skipped: int64(rank), RawBytes: 50 << 20, EncodedBytes: 20 << 20, Decoded: 3,
 		})}
-		answers = append(answers, answer(t, rank, n))
+		nodes = append(nodes, n)
 	}
-	s := Collect(job, answers)
+	s := statusOf(t, job, nodes)
 	want := Compressed{Tried: 100, Skipped: 1, RawBytes: 100 << 20, EncodedBytes: 40 << 20, Ratio: 2.5, Decoded: 6}
 	if s.Totals.Compression != want {
 		t.Errorf("%+v", s.Totals.Compression)

@@ -149,27 +149,34 @@ func (c *Control) respond(req []byte) (resp Response, after func()) {
 		bound = stopGatherBound
 		after = c.exitAll
 	}
-	answers, err := c.ask(r, bound)
-	if err != nil && len(answers) == 0 {
+	resp.Sum, resp.Missing, err = c.ask(r, bound)
+	if err != nil {
 		// The overlay failed altogether: this node can still speak for itself.
 		c.log.Warn("control request did not reach the other nodes", "op", r.Op, "error", err)
-		own, err := c.daemon.Answer(c.ctx, req)
-		answers = []Answer{{Rank: c.daemon.Hello.Rank, Data: own, Err: err}}
-	}
-	for _, a := range answers {
-		answered := Answered{Rank: a.Rank, Answer: a.Data}
-		if a.Err != nil {
-			answered.Error, answered.Answer = a.Err.Error(), nil
-		}
-		resp.Answers = append(resp.Answers, answered)
+		resp.Sum, resp.Missing = c.alone(req, err)
 	}
 	return resp, after
 }
 
-func (c *Control) ask(r Request, bound time.Duration) ([]Answer, error) {
+// alone is this node's own answer, where the others can't be asked.
+func (c *Control) alone(req []byte, why error) (sum []byte, missing []MissingRank) {
+	h := c.daemon.Hello
+	for rank := range h.Size {
+		if rank != h.Rank {
+			missing = append(missing, MissingRank{rank, why.Error()})
+		}
+	}
+	sum, err := c.daemon.Answer(c.ctx, req)
+	if err != nil {
+		missing = append(missing, MissingRank{h.Rank, err.Error()})
+	}
+	return sum, missing
+}
+
+func (c *Control) ask(r Request, bound time.Duration) ([]byte, []MissingRank, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, bound)
 	defer cancel()
@@ -178,7 +185,7 @@ func (c *Control) ask(r Request, bound time.Duration) ([]Answer, error) {
 
 // exitAll ends all daemons, this one last.
 func (c *Control) exitAll() {
-	if _, err := c.ask(NewRequest(opExit), exitBound); err != nil {
+	if _, _, err := c.ask(NewRequest(opExit), exitBound); err != nil {
 		c.log.Debug("not every daemon was told to exit; each ends by itself", "error", err)
 	}
 	c.daemon.Exit()

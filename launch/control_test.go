@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/copper-hpc/copper/profiling"
 )
 
 // fakeDaemon notes what control makes of it.
@@ -35,8 +37,11 @@ func (f *fakeDaemon) note(what string) {
 func newFakeDaemon(rank int) *fakeDaemon {
 	f := &fakeDaemon{exited: make(chan struct{})}
 	f.Daemon = &Daemon{
-		Hello:   Hello{Job: "7", Rank: rank, Size: 2, PID: os.Getpid(), Mount: "/mnt"},
-		Status:  func() NodeStatus { return NodeStatus{Rank: rank, Host: "n1", Requests: map[string]int64{"READ": 5}} },
+		Hello: Hello{Job: "7", Rank: rank, Size: 2, PID: os.Getpid(), Mount: "/mnt"},
+		Status: func() NodeStatus {
+			return NodeStatus{Rank: rank, Host: "n1", Counters: Counters{Requests: map[string]int64{"READ": 5}}}
+		},
+		Counted: func() profiling.Sum { return profiling.Sum{} },
 		Hold:    func(prefix string) int { f.note("hold " + prefix); return 3 },
 		Clear:   func(prefix string) (int, error) { f.note("clear " + prefix); return 3, f.unclear },
 		Unmount: func() error { f.note("unmount"); return nil },
@@ -47,13 +52,20 @@ func newFakeDaemon(rank int) *fakeDaemon {
 
 // together is an overlay of daemons: Gather asks all of them.
 func together(daemons ...*fakeDaemon) Gather {
-	return func(ctx context.Context, req []byte) ([]Answer, error) {
-		var answers []Answer
+	return func(ctx context.Context, req []byte) ([]byte, []MissingRank, error) {
+		all := NewSum(req)
+		var missing []MissingRank
 		for _, d := range daemons {
-			data, err := d.Answer(ctx, req)
-			answers = append(answers, Answer{Rank: d.Hello.Rank, Data: data, Err: err})
+			answer, err := d.Answer(ctx, req)
+			if err == nil {
+				err = all.Add(answer)
+			}
+			if err != nil {
+				missing = append(missing, MissingRank{d.Hello.Rank, err.Error()})
+			}
 		}
-		return answers, nil
+		sum, err := all.Bytes()
+		return sum, missing, err
 	}
 }
 
@@ -94,9 +106,16 @@ func TestControl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Collect(twoRanks, status.Answers)
-	if len(s.Nodes) != 2 || s.Nodes[1].Rank != 1 || s.Totals.Requests != 10 || len(s.Missing) != 0 {
-		t.Errorf("status: %+v", s)
+	if s, err := Collect(twoRanks, status); err != nil || len(s.Nodes) != 0 || s.Totals.Nodes != 2 || s.Totals.Requests != 10 || len(s.Missing) != 0 {
+		t.Errorf("status: %+v, %v", s, err)
+	}
+	r := NewRequest(OpStatus)
+	r.Rows = true
+	if status, err = Ask(ctx, bases, "7", r); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Collect(twoRanks, status); err != nil || len(s.Nodes) != 2 || s.Nodes[1].Rank != 1 || s.Totals.Requests != 10 {
+		t.Errorf("status with rows: %+v, %v", s, err)
 	}
 	for prefix, want := range map[string]string{"": "clear /", "/a/../b/": "clear /b"} {
 		d1.done = nil
@@ -106,7 +125,7 @@ func TestControl(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if entries, err := collectCleared(twoRanks, resp.Answers); entries != 6 || err != nil {
+		if entries, err := resp.cleared(); entries != 6 || err != nil {
 			t.Errorf("clear %q: %d, %v", prefix, entries, err)
 		}
 		if len(d1.done) != 1 || d1.done[0] != want {
@@ -124,8 +143,8 @@ func TestControlStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := Collect(twoRanks, resp.Answers); s.Totals.Requests != 10 {
-		t.Errorf("the last counters: %+v", s.Totals)
+	if s, err := Collect(twoRanks, resp); err != nil || s.Totals.Requests != 10 {
+		t.Errorf("the last counters: %+v, %v", s.Totals, err)
 	}
 	for _, d := range []*fakeDaemon{d0, d1} {
 		select {
@@ -143,16 +162,16 @@ func TestControlStop(t *testing.T) {
 func TestControlWithoutOverlay(t *testing.T) {
 	dir, bases := controlDir(t)
 	d0 := newFakeDaemon(0)
-	serveControl(t, dir, d0, func(context.Context, []byte) ([]Answer, error) { return nil, errors.New("cut off") })
+	serveControl(t, dir, d0, func(context.Context, []byte) ([]byte, []MissingRank, error) { return nil, nil, errors.New("cut off") })
 	resp, err := Ask(context10s(t), bases, "7", NewRequest(OpStatus))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Collect(twoRanks, resp.Answers)
-	if len(s.Nodes) != 1 || len(s.Missing) != 1 || s.Missing[0].Rank != 1 {
+	s, err := Collect(twoRanks, resp)
+	if err != nil || s.Totals.Nodes != 1 || len(s.Missing) != 1 || s.Missing[0].Rank != 1 {
 		t.Errorf("%+v", s)
 	}
-	if _, err := collectCleared(twoRanks, resp.Answers[:1]); err == nil {
+	if _, err := resp.cleared(); err == nil {
 		t.Error("a clear that did not reach every rank has succeeded")
 	}
 }
@@ -164,17 +183,18 @@ func TestControlRefusesBadInput(t *testing.T) {
 	for what, req := range map[string]string{
 		"nothing":         "",
 		"not JSON":        "stop",
-		"other version":   `{"version":2,"op":"stop"}`,
-		"unknown request": `{"version":1,"op":"format"}`,
-		"second half":     `{"version":1,"op":"exit"}`,
-		"unknown field":   `{"version":1,"op":"stop","force":true}`,
-		"two requests":    `{"version":1,"op":"stop"}{"version":1,"op":"stop"}`,
-		"relative prefix": `{"version":1,"op":"clear","prefix":"a"}`,
-		"useless prefix":  `{"version":1,"op":"stop","prefix":"/a"}`,
-		"too long":        `{"version":1,"op":"clear","prefix":"/` + strings.Repeat("a", maxRequest) + `"}`,
+		"other version":   `{"version":1,"op":"stop"}`,
+		"unknown request": `{"version":2,"op":"format"}`,
+		"second half":     `{"version":2,"op":"exit"}`,
+		"unknown field":   `{"version":2,"op":"stop","force":true}`,
+		"two requests":    `{"version":2,"op":"stop"}{"version":2,"op":"stop"}`,
+		"relative prefix": `{"version":2,"op":"clear","prefix":"a"}`,
+		"useless rows":    `{"version":2,"op":"stop","rows":true}`,
+		"useless prefix":  `{"version":2,"op":"stop","prefix":"/a"}`,
+		"too long":        `{"version":2,"op":"clear","prefix":"/` + strings.Repeat("a", maxRequest) + `"}`,
 	} {
 		resp := send(t, filepath.Join(dir, "0.sock"), req)
-		if resp.Error == "" || len(resp.Answers) > 0 {
+		if resp.Error == "" || resp.Sum != nil {
 			t.Errorf("%s: %+v, want an error", what, resp)
 		}
 	}
@@ -222,7 +242,7 @@ func TestControlCloseEndsClients(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if rest, _ := io.ReadAll(conn); bytes.Contains(rest, []byte("answers")) {
+	if rest, _ := io.ReadAll(conn); bytes.Contains(rest, []byte("sum")) {
 		t.Errorf("answered %q", rest)
 	}
 }

@@ -7,23 +7,21 @@ import (
 	"path"
 	"sync"
 	"time"
+
+	"github.com/copper-hpc/copper/profiling"
 )
 
-// Answer is one node's answer to a request that went to all.
-type Answer struct {
-	Rank int
-	Data []byte
-	Err  error
-}
-
-// Gather sends req to every node of the job, this one included, and collects the answers.
-type Gather func(ctx context.Context, req []byte) ([]Answer, error)
+// Gather sends req to every node of the job, this one included, and returns the sum of their answers, nil if there
+// are none, and the ranks that gave none.
+type Gather func(ctx context.Context, req []byte) (sum []byte, missing []MissingRank, err error)
 
 // Daemon is what control can make of the daemon that it belongs to. All fields must be set; the
 // functions are called concurrently.
 type Daemon struct {
 	Hello  Hello
 	Status func() NodeStatus
+	// Counted is what profiling counts.
+	Counted func() profiling.Sum
 	// Hold drops what is known of prefix and below ("/" for all), and keeps nothing that is learnt of
 	// it until Clear, or for a while. It returns the number of table entries dropped.
 	Hold func(prefix string) int
@@ -64,7 +62,12 @@ func (d *Daemon) Answer(_ context.Context, req []byte) ([]byte, error) {
 	var answer any
 	switch r.Op {
 	case OpStatus:
-		answer = d.Status()
+		n := d.Status()
+		all := summarise(n, d.Counted())
+		if r.Rows {
+			all.Rows = []NodeStatus{n}
+		}
+		answer = all
 	case OpHold, OpClear:
 		prefix := "/"
 		if r.Prefix != "" {
@@ -96,7 +99,7 @@ func (d *Daemon) Answer(_ context.Context, req []byte) ([]byte, error) {
 		if err != nil {
 			last.Error = err.Error()
 		}
-		answer = last
+		answer = summarise(last, d.Counted())
 	case opExit:
 		time.AfterFunc(exitGrace, d.Exit)
 		answer = struct{}{}

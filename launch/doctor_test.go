@@ -319,9 +319,8 @@ func TestHealth(t *testing.T) {
 	n.Memory, n.Evictions = MemoryStatus{Limit: 100 << 20, Used: 99 << 20}, 5
 	m.Evictions = 5 // but there is room now
 	n.Kernel.Features, m.Kernel.Features = []KernelFeature{lacks, {Name: "x", Have: true}}, []KernelFeature{lacks}
-	s := Status{Job: "7", Dir: "/d/7", State: Ready, Nodes: []NodeStatus{n, m}, Missing: []MissingNode{{2, "n3", "it is silent"}}}
-	s.Totals = total(s.Nodes)
-	s.Totals.Missing = 1
+	s := statusOf(t, &Job{Dir: "/d/7", State: State{ID: "7", Phase: Ready, Ranks: []Rank{{Rank: 2, Host: "n3"}}}},
+		[]NodeStatus{n, m}, MissingRank{2, "it is silent"})
 	expect(t, "a sick job", s.health(),
 		"problem: job 7 is ready: 2 of 3 nodes answer; 2 questions went on to another node, 10 were hedged, 4 went to the PFS directly; not rank 2 on n3 (it is silent) => the others go on without it; its log is in /d/7/logs",
 		"warning: rank 2 on n3 has given no answer to rank 0 on n1 since 2026-11-21 13:00:00",

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // CheckJob asks the job that is meant, if one is running, for the health of all its nodes.
@@ -29,7 +28,7 @@ func (d Doctor) CheckJob(ctx context.Context) []Finding {
 				"rank %d of job %s: process %d %s", f.Rank, job.State.ID, pid, state))
 		}
 	}
-	status, err := d.Finder.Status(ctx, job)
+	status, err := d.Finder.Status(ctx, job, false)
 	if err != nil {
 		return append(findings, problem("copper stop ends what runs of it on this host; its logs are in "+job.Dir.Logs(), "%v", err))
 	}
@@ -52,24 +51,15 @@ func (s Status) health() []Finding {
 		}
 		findings[0] = problem("the others go on without it; "+logs, "%s; not %s", answer, few(missing))
 	}
-	if lines := suspicions(s.Nodes); len(lines) > 0 {
+	if lines := s.Cluster.suspicions(); len(lines) > 0 {
 		findings = append(findings, warning("others are asked in its stead; look at that node", "%s", few(lines)))
 	}
-	var restarted, full []string
+	who := func(n NotedNode) string { return fmt.Sprintf("rank %d on %s", n.Rank, n.Host) }
+	restarted := s.Cluster.Restarted.lines(func(n NotedNode) string { return fmt.Sprintf("%s %s", who(n), count(int(n.Value), "time")) })
+	full := s.Cluster.Full.lines(who)
 	var tried int64
-	lacks := map[KernelFeature][]string{} // hosts
-	for _, n := range s.Nodes {
-		who := fmt.Sprintf("rank %d on %s", n.Rank, n.Host)
-		if n.Restarts > 0 {
-			restarted = append(restarted, fmt.Sprintf("%s %s", who, count(n.Restarts, "time")))
-		}
-		if n.Evictions > 0 && n.Memory.Used > n.Memory.Limit/10*9 {
-			full = append(full, who)
-			tried = max(tried, n.Memory.Limit)
-		}
-		for _, f := range n.Kernel.missing() {
-			lacks[f] = append(lacks[f], n.Host)
-		}
+	for _, n := range s.Cluster.Full.Nodes {
+		tried = max(tried, n.Value)
 	}
 	if restarted != nil {
 		findings = append(findings, warning("why, the logs tell: "+s.Dir.Logs(), "a daemon died and was started again: %s", few(restarted)))
@@ -78,9 +68,10 @@ func (s Status) health() []Finding {
 		findings = append(findings, warning("if nodes have memory to spare, start with --memory of more than "+Bytes(tried),
 			"the memory budget is full, so that some things are asked for again: %s", few(full)))
 	}
-	features := slices.SortedFunc(maps.Keys(lacks), func(a, b KernelFeature) int { return strings.Compare(a.Name, b.Name) })
-	for _, f := range features {
-		findings = append(findings, lacking("the kernel of "+few(unique(lacks[f])), KernelStatus{Features: []KernelFeature{f}})...)
+	for _, name := range slices.Sorted(maps.Keys(s.Cluster.Lacking)) {
+		lack := s.Cluster.Lacking[name]
+		hosts := unique(lack.On.lines(func(n NotedNode) string { return n.Host }))
+		findings = append(findings, lacking("the kernel of "+few(hosts), KernelStatus{Features: []KernelFeature{lack.KernelFeature}})...)
 	}
 	return findings
 }

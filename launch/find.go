@@ -19,6 +19,8 @@ type NoJobError struct {
 	Base string // directory of all jobs
 	ID   string // of the job that was asked for, "" for any
 	Why  string
+	// Failed: the job that was asked for never became ready.
+	Failed bool
 }
 
 func (e *NoJobError) Error() string {
@@ -49,7 +51,7 @@ func (f Finder) Find() (*Job, error) {
 		case job == nil:
 			return nil, f.none(fmt.Sprintf("there is no job %s", f.ID))
 		case !f.alive(job):
-			return nil, f.none(f.describe(job))
+			return nil, &NoJobError{Base: f.Base, ID: f.ID, Why: f.describe(job), Failed: job.State.Phase == Failed}
 		}
 		return job, nil
 	}

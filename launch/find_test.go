@@ -99,7 +99,7 @@ func TestFindElsewhere(t *testing.T) {
 	if got := h.Elsewhere(job); got != "n2 … n4" {
 		t.Errorf("elsewhere: %q", got)
 	}
-	if _, err := h.Status(t.Context(), job); err == nil || !strings.Contains(err.Error(), "n2 … n4") {
+	if _, err := h.Status(t.Context(), job, false); err == nil || !strings.Contains(err.Error(), "n2 … n4") {
 		t.Errorf("status: %v, want where the job runs", err)
 	}
 	if _, _, err := h.Stop(t.Context(), job, noMounts); err == nil || !strings.Contains(err.Error(), "n2 … n4") {

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -22,9 +23,9 @@ const (
 )
 
 const (
-	controlVersion  = 1
+	controlVersion  = 2
 	maxRequest      = 2 * MaxManifest  // bytes of JSON
-	maxResponse     = 256 << 20        // bytes of JSON; some 10 KiB for each of 25,000 ranks
+	maxResponse     = 256 << 20        // bytes of JSON; with rows some 10 KiB for each of 25,000 ranks
 	requestBound    = 5 * time.Second  // for a client to say what it wants
 	responseBound   = 30 * time.Second // for a client to take the answer, and a daemon to give it
 	gatherBound     = 20 * time.Second
@@ -39,21 +40,24 @@ type Request struct {
 	Prefix  string `json:"prefix,omitempty"` // OpHold, OpClear: drop only this path and what is below it
 	// Warm is OpWarm's order.
 	Warm *WarmOrder `json:"warm,omitempty"`
+	// Rows asks OpStatus for each node beside the sum.
+	Rows bool `json:"rows,omitempty"`
 }
 
 // Response is what a client gets.
 type Response struct {
-	Version int        `json:"version"`
-	Error   string     `json:"error,omitempty"` // why nothing was done
-	Hello   *Hello     `json:"hello,omitempty"` // of the daemon that was asked
-	Answers []Answered `json:"answers,omitempty"`
+	Version int    `json:"version"`
+	Error   string `json:"error,omitempty"` // why nothing was done
+	Hello   *Hello `json:"hello,omitempty"` // of the daemon that was asked
+	// Sum is the sum of the nodes' answers: [Summary], [Cleared] or [Warmth]. None has it where none answers.
+	Sum     json.RawMessage `json:"sum,omitempty"`
+	Missing []MissingRank   `json:"missing,omitempty"` // whose answers are not in it
 }
 
-// Answered is one node's part of a Response.
-type Answered struct {
-	Rank   int             `json:"rank"`
-	Error  string          `json:"error,omitempty"`
-	Answer json.RawMessage `json:"answer,omitempty"`
+// MissingRank is a rank without an answer.
+type MissingRank struct {
+	Rank  int    `json:"rank"`
+	Error string `json:"error,omitempty"` // why, of the first few
 }
 
 // Hello is who a daemon is.
@@ -100,6 +104,9 @@ func (r Request) check() error {
 	if r.Warm != nil && r.Op != OpWarm {
 		return fmt.Errorf("request %s takes no order to warm", r.Op)
 	}
+	if r.Rows && r.Op != OpStatus {
+		return fmt.Errorf("request %s has no rows", r.Op)
+	}
 	switch r.Op {
 	case OpHello, OpStatus, OpStop, opExit:
 		if r.Prefix != "" {
@@ -124,26 +131,16 @@ func (r Request) check() error {
 	return nil
 }
 
-// collectCleared sums the answers to OpHold or OpClear up.
-func collectCleared(job *Job, answers []Answered) (entries int, err error) {
-	answered := map[int]bool{}
-	for _, a := range answers {
-		var c Cleared
-		if a.Error == "" {
-			if err := json.Unmarshal(a.Answer, &c); err != nil {
-				a.Error = err.Error()
-			}
-		}
-		if a.Error != "" {
-			return entries, fmt.Errorf("rank %d: %s", a.Rank, a.Error)
-		}
-		answered[a.Rank] = true
-		entries += c.Entries
-	}
-	for _, r := range job.State.Ranks {
-		if !answered[r.Rank] {
-			return entries, fmt.Errorf("rank %d on %s did not answer", r.Rank, r.Host)
+// cleared is the sum of the answers to OpHold or OpClear; all ranks must have given one.
+func (r *Response) cleared() (entries int, err error) {
+	var c Cleared
+	if r.Sum != nil {
+		if err := json.Unmarshal(r.Sum, &c); err != nil {
+			return 0, err
 		}
 	}
-	return entries, nil
+	for _, m := range r.Missing {
+		return c.Entries, fmt.Errorf("rank %d: %s", m.Rank, cmp.Or(m.Error, "no answer"))
+	}
+	return c.Entries, nil
 }

@@ -1,8 +1,13 @@
 package launch
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/copper-hpc/copper/profiling"
 )
 
 // Status is what `copper status --json` prints. Fields are only ever added; Version changes if one
@@ -13,10 +18,14 @@ type Status struct {
 	Dir     JobDir    `json:"dir"`
 	State   Phase     `json:"state"`
 	Started time.Time `json:"started"`
-	Totals  Totals    `json:"totals"` // over Nodes
-	// Nodes are those that answered, by rank; Missing the others.
+	Totals  Totals    `json:"totals"`
+	// Cluster is what all nodes that answered have counted, in more detail.
+	Cluster Summary `json:"cluster"`
+	// Nodes are those that answered, by rank, where they were asked for one by one: see [Finder.Status].
 	Nodes   []NodeStatus  `json:"nodes"`
-	Missing []MissingNode `json:"missing"`
+	Missing []MissingNode `json:"missing"` // all ranks that did not answer
+	// Note says what the numbers don't hold.
+	Note string `json:"note"`
 }
 
 // MissingNode is a rank that did not answer.
@@ -26,27 +35,36 @@ type MissingNode struct {
 	Error string `json:"error"`
 }
 
-// NodeStatus is one daemon's part of a [Status]. Counters count since the daemon started.
+// NodeStatus is one daemon's part of a [Status].
 type NodeStatus struct {
-	Rank   int       `json:"rank"`
-	Host   string    `json:"host"`
-	PID    int       `json:"pid"` // of the daemon that runs now
-	Mount  string    `json:"mount"`
-	Target string    `json:"target"` // the directory that the mount shows
-	Since  time.Time `json:"since"`  // when the mount came up
-	// Restarts counts the daemons before this one that died; Supervisor is the process that starts
-	// them.
-	Restarts   int `json:"restarts"`
-	Supervisor int `json:"supervisor_pid"`
+	Rank       int       `json:"rank"`
+	Host       string    `json:"host"`
+	PID        int       `json:"pid"` // of the daemon that runs now
+	Mount      string    `json:"mount"`
+	Target     string    `json:"target"`         // the directory that the mount shows
+	Since      time.Time `json:"since"`          // when the mount came up
+	Supervisor int       `json:"supervisor_pid"` // the process that starts the daemon again when it dies
 	// Error is why the end was not orderly; only in the answer to a stop.
 	Error string `json:"error,omitempty"`
+
+	Kernel      KernelStatus      `json:"kernel"`
+	Compression CompressionStatus `json:"compression"`
+	// SuspectPeers are the peers that failed to answer and have not been reached since.
+	SuspectPeers []SuspectPeer `json:"suspect_peers"`
+
+	Counters
+}
+
+// Counters count since the daemon started, or those of several daemons.
+type Counters struct {
+	// Restarts counts the daemons before this one that died.
+	Restarts int `json:"restarts"`
 
 	// Requests that the kernel sent, by FUSE opcode.
 	Requests  map[string]int64 `json:"requests"`
 	ReadBytes int64            `json:"read_bytes"` // answered to the kernel
 	// PushedBytes went into the kernel's page cache before it asked for them.
-	PushedBytes int64        `json:"pushed_bytes"`
-	Kernel      KernelStatus `json:"kernel"`
+	PushedBytes int64 `json:"pushed_bytes"`
 
 	// Store counts the questions to this node's store, from its kernel and from its children, by
 	// kind: stat, list, readlink, read.
@@ -58,17 +76,13 @@ type NodeStatus struct {
 	// PFS counts what this node asked of the parallel file system.
 	PFS PFSStatus `json:"pfs"`
 
-	Compression CompressionStatus `json:"compression"`
-
 	// Warm is what was brought into memory before it was asked for.
 	Warm Warmth `json:"warm"`
 
 	// Trees is the traffic with the parents and children in each tree.
 	Trees []TreeStatus `json:"trees"`
-	// Suspects is the number of peers that failed to answer and have not been reached since, which
-	// SuspectPeers names.
-	Suspects     int           `json:"suspects"`
-	SuspectPeers []SuspectPeer `json:"suspect_peers"`
+	// Suspects is the number of peers that failed to answer and have not been reached since.
+	Suspects int `json:"suspects"`
 	// Slow is the number of peers that answer, but late.
 	Slow int `json:"slow"`
 	// Failovers counts the times that a question went on to another node since a peer gave no answer.
@@ -143,6 +157,8 @@ type Totals struct {
 	PushedBytes int64 `json:"pushed_bytes"`
 	// HitRate is the share of all questions to the stores that were answered from memory, 0 to 1.
 	HitRate       float64 `json:"hit_rate"`
+	Questions     int64   `json:"questions"` // to the stores
+	Hits          int64   `json:"hits"`      // of them
 	MemoryUsed    int64   `json:"memory_used"`
 	PFSOperations int64   `json:"pfs_operations"`
 	PFSBytes      int64   `json:"pfs_bytes"`
@@ -168,72 +184,56 @@ type Totals struct {
 // Copper.
 var kernelQuestions = []string{"LOOKUP", "GETATTR", "READLINK", "READ", "READDIR", "READDIRPLUS"}
 
-// Collect makes a job's status of the answers of its nodes. Answers that are no status count as
-// missing, as do ranks without one.
-func Collect(job *Job, answers []Answered) Status {
+// Collect makes a job's status of what its nodes answered.
+func Collect(job *Job, resp *Response) (Status, error) {
 	s := Status{Version: 1, Job: job.State.ID, Dir: job.Dir, State: job.State.Phase, Started: job.State.Started,
-		Nodes: []NodeStatus{}, Missing: []MissingNode{}}
-	byRank := map[int]Answered{}
-	for _, a := range answers {
-		byRank[a.Rank] = a
+		Nodes: []NodeStatus{}, Missing: []MissingNode{}, Note: profiling.KernelNote}
+	if resp.Sum != nil {
+		if err := json.Unmarshal(resp.Sum, &s.Cluster); err != nil {
+			return s, fmt.Errorf("the nodes' answer: %w", err)
+		}
 	}
+	s.Cluster.fill()
+	s.Nodes, s.Cluster.Rows = append(s.Nodes, s.Cluster.Rows...), nil
+	slices.SortFunc(s.Nodes, func(a, b NodeStatus) int { return cmp.Compare(a.Rank, b.Rank) })
+	hosts := make(map[int]string, len(job.State.Ranks))
 	for _, r := range job.State.Ranks {
-		a, ok := byRank[r.Rank]
-		if !ok {
-			a.Error = "no answer"
-		}
-		var n NodeStatus
-		if a.Error == "" {
-			if err := json.Unmarshal(a.Answer, &n); err != nil {
-				a.Error = err.Error()
-			}
-		}
-		if a.Error != "" {
-			s.Missing = append(s.Missing, MissingNode{Rank: r.Rank, Host: r.Host, Error: a.Error})
-			continue
-		}
-		s.Nodes = append(s.Nodes, n)
+		hosts[r.Rank] = r.Host
 	}
-	s.Totals = total(s.Nodes)
+	for _, m := range resp.Missing {
+		s.Missing = append(s.Missing, MissingNode{Rank: m.Rank, Host: hosts[m.Rank], Error: cmp.Or(m.Error, "no answer")})
+	}
+	s.Totals = s.Cluster.totals()
 	s.Totals.Missing = len(s.Missing)
-	return s
+	return s, nil
 }
 
-func total(nodes []NodeStatus) Totals {
-	t := Totals{Nodes: len(nodes)}
-	var hits, questions, askable int64
-	for _, n := range nodes {
-		for _, count := range n.Requests {
-			t.Requests += count
-		}
-		for _, op := range kernelQuestions {
-			askable += n.Requests[op]
-		}
-		for _, a := range n.Store {
-			hits += a.Hits
-			questions += a.Hits + a.Misses
-		}
-		for _, count := range n.PFS.Operations {
-			t.PFSOperations += count
-		}
-		for _, tree := range n.Trees {
-			t.OverlayBytes += tree.BytesOut
-		}
-		t.ReadBytes += n.ReadBytes
-		t.PushedBytes += n.PushedBytes
-		t.PFSBytes += n.PFS.Bytes
-		t.MemoryUsed += n.Memory.Used
-		t.Failovers += n.Failovers
-		t.DirectReads += n.DirectReads
-		t.Hedges += n.Hedges
-		t.HedgesWon += n.HedgesWon
-		t.Suspicions += n.Suspects
-		t.Slow += n.Slow
-		t.Restarts += n.Restarts
-		t.Compression = t.Compression.Plus(n.Compression.Compressed)
+// totals are those of one node or of the sum of several.
+func (c *Counters) totals() Totals {
+	t := Totals{
+		ReadBytes: c.ReadBytes, PushedBytes: c.PushedBytes, PFSBytes: c.PFS.Bytes, MemoryUsed: c.Memory.Used,
+		Failovers: c.Failovers, DirectReads: c.DirectReads, Hedges: c.Hedges, HedgesWon: c.HedgesWon,
+		Suspicions: c.Suspects, Slow: c.Slow, Restarts: c.Restarts,
 	}
-	if questions > 0 {
-		t.HitRate = float64(hits) / float64(questions)
+	var askable int64
+	for _, count := range c.Requests {
+		t.Requests += count
+	}
+	for _, op := range kernelQuestions {
+		askable += c.Requests[op]
+	}
+	for _, a := range c.Store {
+		t.Hits += a.Hits
+		t.Questions += a.Hits + a.Misses
+	}
+	for _, count := range c.PFS.Operations {
+		t.PFSOperations += count
+	}
+	for _, tree := range c.Trees {
+		t.OverlayBytes += tree.BytesOut
+	}
+	if t.Questions > 0 {
+		t.HitRate = float64(t.Hits) / float64(t.Questions)
 	}
 	t.PFSOperationsSaved = max(askable-t.PFSOperations, 0)
 	t.PFSBytesSaved = max(t.ReadBytes+t.PushedBytes-t.PFSBytes, 0)

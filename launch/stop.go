@@ -33,14 +33,15 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 	if err != nil {
 		report = append(report, fmt.Sprintf("job %s does not answer (%v): ending what runs of it on this host by signals", job.State.ID, err))
 	} else {
-		s := Collect(job, resp.Answers)
+		s, err := Collect(job, resp)
+		if err != nil {
+			report = append(report, err.Error())
+		}
 		s.State = Stopped
 		last = &s
-		for _, n := range s.Nodes {
-			if n.Error != "" {
-				report = append(report, fmt.Sprintf("rank %d on %s: %s", n.Rank, n.Host, n.Error))
-			}
-		}
+		report = append(report, s.Cluster.Troubled.lines(func(n NotedNode) string {
+			return fmt.Sprintf("rank %d on %s: %s", n.Rank, n.Host, n.Text)
+		})...)
 		var unheard []string // other hosts
 		for _, m := range s.Missing {
 			report = append(report, fmt.Sprintf("rank %d on %s did not tell its counters: %s", m.Rank, m.Host, m.Error))
@@ -132,14 +133,42 @@ func (f Finder) ask(ctx context.Context, job *Job, r Request) (*Response, error)
 	return resp, err
 }
 
-// Status asks all nodes of a job.
-func (f Finder) Status(ctx context.Context, job *Job) (*Status, error) {
-	resp, err := f.ask(ctx, job, NewRequest(OpStatus))
+// Status asks all nodes of a job for their sum, and for each of them too if rows are wanted.
+func (f Finder) Status(ctx context.Context, job *Job, rows bool) (*Status, error) {
+	r := NewRequest(OpStatus)
+	r.Rows = rows
+	resp, err := f.ask(ctx, job, r)
 	if err != nil {
 		return nil, fmt.Errorf("job %s: %w", job.State.ID, err)
 	}
-	s := Collect(job, resp.Answers)
+	s, err := Collect(job, resp)
+	if err != nil {
+		return nil, fmt.Errorf("job %s: %w", job.State.ID, err)
+	}
 	return &s, nil
+}
+
+// Follow is Status for who asks again and again, with what a job has come to since it was found. A *[NoJobError]
+// says that it has ended.
+func (f Finder) Follow(ctx context.Context, job *Job, rows bool) (*Status, error) {
+	f.ID = job.State.ID
+	if job.State.Phase != Ready { // when it is, its file is not read again and again
+		now, err := f.Find()
+		if err != nil {
+			return nil, err
+		}
+		*job = *now
+	}
+	s, err := f.Status(ctx, job, rows)
+	if err != nil && ctx.Err() == nil {
+		if _, gone := f.Find(); gone != nil {
+			return nil, gone
+		}
+	}
+	if err == nil && job.Dir.Stopping() {
+		return nil, errStopping // some nodes have gone already
+	}
+	return s, err
 }
 
 // Clear drops what all nodes of a job know of prefix and below it, "/" for everything. It returns
@@ -160,7 +189,7 @@ func (f Finder) Clear(ctx context.Context, job *Job, prefix string) (entries int
 		if err != nil {
 			return entries, fmt.Errorf("job %s: %w", job.State.ID, err)
 		}
-		n, err := collectCleared(job, resp.Answers)
+		n, err := resp.cleared()
 		entries += n
 		errs = append(errs, err)
 	}

@@ -67,7 +67,7 @@ func TestStopWithoutControl(t *testing.T) {
 func TestStatusAndClearOfAJob(t *testing.T) {
 	h := newHouse(t)
 	job, d := running(t, h, true)
-	s, err := h.Status(t.Context(), job)
+	s, err := h.Status(t.Context(), job, true)
 	if err != nil || len(s.Nodes) != 1 || s.State != Ready {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -91,7 +91,7 @@ func TestStatusOfAJobThatStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Status(t.Context(), job); err == nil || !strings.Contains(err.Error(), "starting") {
+	if _, err := h.Status(t.Context(), job, false); err == nil || !strings.Contains(err.Error(), "starting") {
 		t.Errorf("%v, want how far it is", err)
 	}
 }

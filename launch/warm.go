@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -91,24 +92,17 @@ func (f Finder) warmth(ctx context.Context, job *Job, r Request) (Warmed, error)
 	if err != nil {
 		return Warmed{}, fmt.Errorf("job %s: %w", job.State.ID, err)
 	}
-	var w Warmed
-	var failed string
-	for _, a := range resp.Answers {
-		var one Warmth
-		if a.Error == "" {
-			if err := json.Unmarshal(a.Answer, &one); err != nil {
-				a.Error = err.Error()
-			}
+	w := Warmed{Missing: len(resp.Missing), Nodes: resp.Hello.Size - len(resp.Missing)}
+	if resp.Sum != nil {
+		if err := json.Unmarshal(resp.Sum, &w.Sum); err != nil {
+			return w, fmt.Errorf("job %s: %w", job.State.ID, err)
 		}
-		if a.Error != "" {
-			w.Missing++
-			failed = a.Error
-			continue
-		}
-		w.Nodes++
-		w.Sum = w.Sum.Plus(one)
 	}
 	if w.Nodes == 0 {
+		failed := "no answer"
+		for _, m := range resp.Missing {
+			failed = cmp.Or(m.Error, failed)
+		}
 		return w, fmt.Errorf("job %s: no node can warm: %s", job.State.ID, failed)
 	}
 	return w, nil

@@ -30,7 +30,7 @@ func (a *answerer) answer(asked, link context.Context, q request) (reply, int64)
 		}
 		if err != nil {
 			r = excuse(asked, err)
-		} else {
+		} else if q.kind != kindControl { // who looks at the counters is not to be seen in them
 			a.overlay.traffic.answered(a.tree, r.size())
 		}
 		for held == 0 {
@@ -71,7 +71,7 @@ func (a *answerer) ask(ctx context.Context, q request) (r reply, held int64, err
 			}
 		}
 	case kindControl:
-		r.payload = a.overlay.collectFor(ctx, q)
+		r.payload, err = a.overlay.collectFor(ctx, q)
 	}
 	return r, held, err
 }

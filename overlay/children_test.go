@@ -208,7 +208,7 @@ func TestControlRequestsOfOnePeerAreBounded(t *testing.T) {
 		_, origin := pfs(t, 1)
 		c := start(t, plan{nodes: 2, origin: origin})
 		m := c.members[0]
-		m.Handle(func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() })
+		m.Handle(func(ctx context.Context, _ []byte) ([]byte, error) { <-ctx.Done(); return nil, ctx.Err() }, newLines)
 		for name, try := range map[string]struct{ body, enter int }{
 			"many":  {1, maxGathers},
 			"large": {maxControl/2 + 1, 1},

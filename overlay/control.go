@@ -3,7 +3,7 @@ package overlay
 import (
 	"cmp"
 	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,38 +12,65 @@ import (
 const (
 	// controlTree carries the control requests.
 	controlTree = 0
-	// maxAnswers is how many answers of each node may come together. A node may be asked twice when
-	// another fails.
-	maxAnswers = 4
 	// gatherBound is how long Gather waits if its context sets no deadline.
 	gatherBound = time.Minute
 )
 
+// lateAnswer is why a node is missing of which nothing was heard in time.
+const lateAnswer = "no answer in time"
+
+// errMute: nobody has called Handle.
+var errMute = errors.New("it doesn't answer control requests yet")
+
 // Handler answers a control request on one node. It must return when ctx is done. It may be
-// called twice for one request, when a connection breaks on the way.
+// called twice for one request, when a connection breaks on the way; one of its answers counts.
 type Handler func(ctx context.Context, req []byte) ([]byte, error)
 
-// Answer is what one node says to a control request.
-type Answer struct {
-	Rank int    `json:"rank"`
-	Body []byte `json:"body,omitempty"`
-	Err  string `json:"error,omitempty"` // why there is no Body; empty if there is
+// Sum joins the answers of several nodes to one control request. It is used by one goroutine at a time.
+type Sum interface {
+	// Add joins an answer, or what Bytes of another Sum returned: the two have the same form. If it fails,
+	// the sum stays as it was. It keeps nothing of body.
+	Add(body []byte) error
+	Bytes() ([]byte, error)
 }
 
-// Handle sets what answers control requests on this node.
-func (o *Overlay) Handle(h Handler) { o.handler.Store(&h) }
+// Gathered is what the nodes of a job say to a control request.
+type Gathered struct {
+	// Body is the sum of the answers; nil if there are none.
+	Body []byte
+	// Missing are all the nodes whose answers are not in Body.
+	Missing []Missing
+}
 
-// Gather puts a control request to every node of the job, this one included, and returns their
-// answers by rank: one for each, of which those with an Err say why it is missing. The request goes
-// down a tree from its root, and the answers come up it; the subtree of a node that doesn't answer
-// is asked without it.
+// Missing is a node without an answer.
+type Missing struct {
+	Rank int
+	Err  string // why; "" for those beyond the first [MaxReasons]
+}
+
+// answering is how this node answers control requests.
+type answering struct {
+	handle Handler
+	sum    func(req []byte) Sum
+}
+
+// Handle sets what answers control requests on this node, and what makes an empty sum of the answers to one.
+func (o *Overlay) Handle(h Handler, sum func(req []byte) Sum) { o.answering.Store(&answering{h, sum}) }
+
+// Gather puts a control request to every node of the job, this one included, and returns the sum of their
+// answers, in which each node counts once at most. The request goes down a tree from its root. The answers
+// come up it, and each node sends the sum of its own and of those below it: so no node receives more than
+// one sum from each of its children. The subtree of a node that doesn't answer is asked without it.
 //
 // It ends with ctx, or after a minute if ctx has no deadline. Each level of the tree keeps some of
 // the time for itself, so that a node which is slow to answer costs its own answer and no other. The
 // error is for a request that can't be put to anybody.
-func (o *Overlay) Gather(ctx context.Context, req []byte) ([]Answer, error) {
+func (o *Overlay) Gather(ctx context.Context, req []byte) (Gathered, error) {
 	if len(req) > maxControl {
-		return nil, fmt.Errorf("a control request of %d bytes, where %d are the limit", len(req), maxControl)
+		return Gathered{}, fmt.Errorf("a control request of %d bytes, where %d are the limit", len(req), maxControl)
+	}
+	if o.answering.Load() == nil {
+		return Gathered{}, errMute
 	}
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -52,139 +79,139 @@ func (o *Overlay) Gather(ctx context.Context, req []byte) ([]Answer, error) {
 	}
 	o.gathering.begin()
 	defer o.gathering.end()
-	answers := make([]Answer, len(o.nodes))
-	for rank := range answers {
-		answers[rank] = Answer{Rank: rank, Err: "no answer in time"}
-	}
-	for _, a := range o.collect(ctx, o.forest.Rank(controlTree, 0), req) {
-		if answers[a.Rank].Err != "" { // else it has been asked twice, and has answered
-			answers[a.Rank] = a
-		}
-	}
-	return answers, nil
+	all := o.collect(ctx, 0, req)
+	slices.SortFunc(all.Missing, func(a, b Missing) int { return cmp.Compare(a.Rank, b.Rank) })
+	return all, nil
 }
 
-// collect gathers the answers of a node and of all below it.
-func (o *Overlay) collect(ctx context.Context, rank int, req []byte) []Answer {
-	below := o.forest.Children(controlTree, rank)
+// branch is a part of the tree: the positions from lo up to hi, which answer together.
+type branch struct {
+	lo, hi int
+	gather func() Gathered
+}
+
+// collect gathers the answers of the node at a position and of all below it.
+func (o *Overlay) collect(ctx context.Context, position int, req []byte) Gathered {
+	below := o.branches(ctx, position, req)
+	rank := o.forest.Rank(controlTree, position)
 	if rank == o.self {
-		return o.together(ctx, append(o.collectors(ctx, below, req), func() []Answer {
-			return []Answer{o.handle(ctx, req)}
-		}))
+		return o.together(ctx, req, append(below, branch{position, position + 1, func() Gathered {
+			return o.own(ctx, req)
+		}}))
 	}
-	answers, err := o.collectFrom(ctx, rank, req)
+	sum, err := o.collectFrom(ctx, rank, req)
 	if err != nil {
-		without := o.together(ctx, o.collectors(ctx, below, req))
-		return append(without, Answer{Rank: rank, Err: err.Error()})
+		sum = o.together(ctx, req, below)
+		sum.Missing = join(sum.Missing, []Missing{{rank, err.Error()}})
 	}
-	return answers
+	return sum
 }
 
-func (o *Overlay) collectors(ctx context.Context, ranks []int, req []byte) []func() []Answer {
-	var each []func() []Answer
-	for _, rank := range ranks {
-		each = append(each, func() []Answer { return o.collect(ctx, rank, req) })
+// branches are the subtrees of the nodes right below a position.
+func (o *Overlay) branches(ctx context.Context, position int, req []byte) []branch {
+	var below []branch
+	for _, child := range o.forest.children(position) {
+		below = append(below, branch{child, o.forest.end(child), func() Gathered { return o.collect(ctx, child, req) }})
 	}
-	return each
+	return below
 }
 
-// together runs the collectors side by side and returns what has come when ctx is done.
-func (o *Overlay) together(ctx context.Context, each []func() []Answer) []Answer {
-	parts := make(chan []Answer, len(each)) // nobody waits to send, not even when nobody receives
-	for _, collect := range each {
-		if !o.start(func() { parts <- collect() }) {
-			return nil
+// together gathers the branches side by side and returns the sum of what has come when ctx is done.
+func (o *Overlay) together(ctx context.Context, req []byte, branches []branch) Gathered {
+	type part struct {
+		from int
+		Gathered
+	}
+	if len(branches) == 0 {
+		return Gathered{}
+	}
+	parts := make(chan part, len(branches)) // nobody waits to send, not even when nobody receives
+	for i, b := range branches {
+		if !o.start(func() { parts <- part{i, b.gather()} }) {
+			return o.none(branches, errClosed)
 		}
 	}
-	var answers []Answer
-	for range each {
+	sum, added := o.answering.Load().sum(req), false
+	var all Gathered
+	heard := make([]bool, len(branches))
+waiting:
+	for range branches {
 		select {
-		case part := <-parts:
-			answers = append(answers, part...)
+		case p := <-parts:
+			heard[p.from] = true
+			all.Missing = join(all.Missing, p.Missing)
+			if p.Body == nil {
+				continue
+			}
+			if err := sum.Add(p.Body); err != nil {
+				all.Missing = join(all.Missing, o.rest(branches[p.from], p.Missing, err.Error()))
+				continue
+			}
+			added = true
 		case <-ctx.Done():
-			return answers
+			break waiting
 		}
 	}
-	return answers
-}
-
-// handle is this node's own answer.
-func (o *Overlay) handle(ctx context.Context, req []byte) Answer {
-	answer := Answer{Rank: o.self}
-	h := o.handler.Load()
-	if h == nil {
-		answer.Err = "it doesn't answer control requests yet"
-		return answer
+	for i, b := range branches {
+		if !heard[i] {
+			all.Missing = join(all.Missing, o.rest(b, nil, lateAnswer))
+		}
 	}
-	body, err := (*h)(ctx, req)
+	if !added {
+		return all
+	}
+	body, err := sum.Bytes()
 	if err != nil {
-		answer.Err = cmp.Or(err.Error(), "failed")
-		return answer
+		return o.none(branches, err)
 	}
-	answer.Body = body
-	return answer
+	all.Body = body
+	return all
 }
 
-// collectFrom asks another node for the answers of its subtree.
-func (o *Overlay) collectFrom(ctx context.Context, rank int, req []byte) ([]Answer, error) {
+// none is that nobody of the branches has answered.
+func (o *Overlay) none(branches []branch, why error) Gathered {
+	var all Gathered
+	for _, b := range branches {
+		all.Missing = join(all.Missing, o.rest(b, nil, why.Error()))
+	}
+	return all
+}
+
+// own is this node's own answer.
+func (o *Overlay) own(ctx context.Context, req []byte) Gathered {
+	body, err := o.answering.Load().handle(ctx, req)
+	if err != nil {
+		return Gathered{Missing: []Missing{{o.self, cmp.Or(err.Error(), "failed")}}}
+	}
+	return Gathered{Body: append([]byte{}, body...)} // never nil
+}
+
+// collectFrom asks another node for the sum of its subtree.
+func (o *Overlay) collectFrom(ctx context.Context, rank int, req []byte) (Gathered, error) {
 	end, _ := ctx.Deadline()
 	left := time.Until(end)
 	q := request{kind: kindControl, patience: left - left/8, body: req}
 	p := o.peer(rank)
 	r, err := p.ask(ctx, controlTree, q, nil) // a suspect too: it may be wrongly suspected
 	if err != nil {
-		return nil, err
+		return Gathered{}, err
 	}
 	if err := r.problem(q); err != nil {
-		return nil, p.failure(q, err)
+		return Gathered{}, p.failure(q, err)
 	}
-	answers, err := decodeAnswers(r.payload, len(o.nodes))
+	sum, err := o.decodeGathered(r.payload, rank)
 	if err != nil {
-		return nil, p.failure(q, err)
+		return Gathered{}, p.failure(q, err)
 	}
-	return answers, nil
+	return sum, nil
 }
 
 // collectFor answers the node above, in the time that it allows.
-func (o *Overlay) collectFor(ctx context.Context, q request) []byte {
+func (o *Overlay) collectFor(ctx context.Context, q request) ([]byte, error) {
+	if o.answering.Load() == nil {
+		return nil, errMute
+	}
 	bounded, cancel := context.WithTimeout(ctx, q.patience)
 	defer cancel()
-	return encodeAnswers(o.collect(bounded, o.self, q.body))
-}
-
-// Answers travel as {rank u32, 1 if it is an error u8, length u32, body or error} each.
-
-func encodeAnswers(answers []Answer) []byte {
-	size := 0
-	for _, a := range answers {
-		size += 9 + len(a.Body) + len(a.Err)
-	}
-	b := make([]byte, 0, size)
-	for _, a := range answers {
-		b = binary.LittleEndian.AppendUint32(b, uint32(a.Rank))
-		b = append(b, bit(a.Err != ""))
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(a.Body)+len(a.Err)))
-		b = append(append(b, a.Body...), a.Err...)
-	}
-	return b
-}
-
-func decodeAnswers(payload []byte, nodes int) ([]Answer, error) {
-	var answers []Answer
-	d := decoder{rest: payload}
-	for len(d.rest) > 0 {
-		a := Answer{Rank: int(d.u32())}
-		failed := d.u8() != 0
-		text := d.take(int(d.u32()))
-		if d.broken || a.Rank >= nodes || len(answers) >= maxAnswers*nodes {
-			return nil, errMalformed
-		}
-		if failed {
-			a.Err = string(text)
-		} else {
-			a.Body = slices.Clone(text)
-		}
-		answers = append(answers, a)
-	}
-	return answers, nil
+	return encodeGathered(o.collect(bounded, o.forest.Position(controlTree, o.self), q.body)), nil
 }

@@ -12,33 +12,60 @@ import (
 	"time"
 )
 
+// lines is a sum that keeps all answers, one a line. It won't join what is no line.
+type lines struct{ strings.Builder }
+
+func newLines([]byte) Sum { return &lines{} }
+
+func (l *lines) Add(body []byte) error {
+	if bytes.Contains(body, []byte("unlike")) {
+		return errors.New("it makes no sense")
+	}
+	if l.Len() > 0 {
+		l.WriteByte('\n')
+	}
+	l.Write(body)
+	return nil
+}
+
+func (l *lines) Bytes() ([]byte, error) { return []byte(l.String()), nil }
+
 // handleAll makes every member answer with its rank and the request.
 func (c *cluster) handleAll() {
 	for _, m := range c.members {
 		m.Handle(func(_ context.Context, req []byte) ([]byte, error) {
 			return fmt.Appendf(nil, "%d:%s", m.self, req), nil
-		})
+		}, newLines)
 	}
 }
 
-// checkAnswers wants the answer of every rank but the missing ones, whose error must say so.
-func checkAnswers(t *testing.T, answers []Answer, n int, missing map[int]string) {
+// checkAnswers wants the answer of every rank once, but of the missing ones, whose error must say so.
+func checkAnswers(t *testing.T, g Gathered, n int, missing map[int]string) {
 	t.Helper()
-	if len(answers) != n {
-		t.Errorf("%d answers, want %d", len(answers), n)
+	answered := map[string]int{}
+	if g.Body != nil {
+		for line := range strings.SplitSeq(string(g.Body), "\n") {
+			answered[line]++
+		}
 	}
-	for rank, a := range answers {
-		if a.Rank != rank {
-			t.Errorf("answer %d is of rank %d", rank, a.Rank)
+	if len(answered)+len(g.Missing) != n || len(g.Missing) != len(missing) {
+		t.Errorf("%d nodes answer and %d are missing, of %d of whom %d are to be missing: %+v", len(answered), len(g.Missing), n, len(missing), g.Missing)
+	}
+	for i, m := range g.Missing {
+		if want, gone := missing[m.Rank]; !gone || m.Err == "" || !strings.Contains(m.Err, want) {
+			t.Errorf("rank %d: error %q, want %q", m.Rank, m.Err, want)
 		}
-		if want, gone := missing[rank]; gone {
-			if a.Err == "" || !strings.Contains(a.Err, want) {
-				t.Errorf("rank %d: error %q, want %q", rank, a.Err, want)
-			}
-			continue
+		if i > 0 && g.Missing[i-1].Rank >= m.Rank {
+			t.Errorf("rank %d after %d", m.Rank, g.Missing[i-1].Rank)
 		}
-		if want := fmt.Sprintf("%d:hello", rank); string(a.Body) != want || a.Err != "" {
-			t.Errorf("rank %d answers %q, error %q; want %q", rank, a.Body, a.Err, want)
+	}
+	for rank := range n {
+		want := 1
+		if _, gone := missing[rank]; gone {
+			want = 0
+		}
+		if got := answered[fmt.Sprintf("%d:hello", rank)]; got != want {
+			t.Errorf("rank %d counts %d times, want %d", rank, got, want)
 		}
 	}
 }
@@ -55,6 +82,11 @@ func TestGather(t *testing.T) {
 					t.Error(err)
 				}
 				checkAnswers(t, answers, n, nil)
+			}
+			for _, m := range c.members {
+				if tree := m.Stats().Trees[0]; tree != (TreeStats{}) {
+					t.Errorf("rank %d counts it as traffic: %+v", m.self, tree)
+				}
 			}
 		})
 	}
@@ -95,7 +127,7 @@ func TestGatherWaitsForNobodyElse(t *testing.T) {
 				<-ctx.Done()
 				time.Sleep(time.Second) // it even answers late
 				return nil, ctx.Err()
-			})
+			}, newLines)
 			missing[m.self] = "in time"
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -116,13 +148,13 @@ func TestGatherIsBounded(t *testing.T) {
 		c.members[0].Handle(func(ctx context.Context, _ []byte) ([]byte, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		})
+		}, newLines)
 		began := time.Now()
 		answers, err := c.members[0].Gather(t.Context(), []byte("hello"))
 		if took := time.Since(began); took != gatherBound || err != nil {
 			t.Errorf("it takes %v, %v", took, err)
 		}
-		if len(answers) != 1 || answers[0].Err == "" {
+		if len(answers.Missing) != 1 || answers.Missing[0].Err == "" {
 			t.Errorf("answers %+v", answers)
 		}
 		if _, err := c.members[0].Gather(t.Context(), make([]byte, maxControl+1)); err == nil {
@@ -135,20 +167,27 @@ func TestGatherTellsErrors(t *testing.T) {
 	_, origin := pfs(t, 0)
 	c := start(t, plan{nodes: 3, origin: origin})
 	c.handleAll()
-	c.members[1].Handle(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("out of order") })
-	c.members[2].Handle(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("") })
+	c.members[1].Handle(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("out of order") }, newLines)
+	c.members[2].Handle(func(context.Context, []byte) ([]byte, error) { return nil, errors.New("") }, newLines)
 	answers, err := c.members[0].Gather(t.Context(), []byte("hello"))
 	if err != nil {
 		t.Error(err)
 	}
 	checkAnswers(t, answers, 3, map[int]string{1: "out of order", 2: "failed"})
 
-	c = start(t, plan{nodes: 2, origin: origin})
-	answers, err = c.members[0].Gather(t.Context(), []byte("hello"))
+	c = start(t, plan{nodes: 3, fanout: 1, trees: 1, origin: origin})
+	if answers, err := c.at(0, 2).Gather(t.Context(), []byte("hello")); err == nil {
+		t.Errorf("a node that can't answer asks: %+v", answers)
+	}
+	c.handleAll()
+	mute, odd := c.at(0, 0), c.at(0, 1)
+	mute.answering.Store(nil)
+	odd.Handle(func(context.Context, []byte) ([]byte, error) { return []byte("unlike"), nil }, newLines)
+	answers, err = c.at(0, 2).Gather(t.Context(), []byte("hello"))
 	if err != nil {
 		t.Error(err)
 	}
-	checkAnswers(t, answers, 2, map[int]string{0: "doesn't answer", 1: "doesn't answer"})
+	checkAnswers(t, answers, 3, map[int]string{mute.self: "doesn't answer", odd.self: "no sense"})
 }
 
 // TestStopReachesAll: every node leaves because of the request, and no answer is lost.
@@ -166,7 +205,7 @@ func TestStopReachesAll(t *testing.T) {
 					m.kill()
 				})
 				return fmt.Appendf(nil, "%d:hello", m.self), nil
-			})
+			}, newLines)
 		}
 		answers, err := c.at(0, 17).Gather(t.Context(), nil)
 		if err != nil {
@@ -189,9 +228,9 @@ func TestDrainIsBounded(t *testing.T) {
 			hurry, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			return nil, m.Drain(hurry) // which waits for this very request
-		})
+		}, newLines)
 		answers, err := m.Gather(t.Context(), nil)
-		if err != nil || !strings.Contains(answers[0].Err, "deadline") {
+		if err != nil || len(answers.Missing) != 1 || !strings.Contains(answers.Missing[0].Err, "deadline") {
 			t.Errorf("answers %+v, %v", answers, err)
 		}
 	})
@@ -207,7 +246,7 @@ func TestLargeControl(t *testing.T) {
 		c := start(t, plan{nodes: 2, origin: origin, transport: func(int) Transport { return network }})
 		req := bytes.Repeat([]byte("request "), 16*virtualBuffer/8)
 		for _, m := range c.members {
-			m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req[:len(req)/2], nil })
+			m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req[:len(req)/2], nil }, newLines)
 		}
 		began := time.Now()
 		answers, err := c.at(0, 1).Gather(t.Context(), req)
@@ -217,10 +256,8 @@ func TestLargeControl(t *testing.T) {
 		if took := time.Since(began); took < 2*missedPings*time.Second {
 			t.Errorf("it took only %v", took)
 		}
-		for _, a := range answers {
-			if a.Err != "" || !bytes.Equal(a.Body, req[:len(req)/2]) {
-				t.Errorf("rank %d: %d bytes, error %q", a.Rank, len(a.Body), a.Err)
-			}
+		if half := string(req[:len(req)/2]); string(answers.Body) != half+"\n"+half || len(answers.Missing) > 0 {
+			t.Errorf("%d bytes, missing: %+v", len(answers.Body), answers.Missing)
 		}
 	})
 }

@@ -41,7 +41,8 @@
 // whatever it sends, it costs the node no more than that, and others nothing.
 //
 // Beside the file system's questions the overlay carries control requests, which [Overlay.Gather]
-// puts to every node of the job.
+// puts to every node of the job. What they answer is summed on its way up the tree, so that at no number of nodes
+// anybody receives more than a few sums; the overlay only knows that two of them make one ([Sum]).
 //
 // The package keeps no answers and joins no equal questions: that is the work of the store on
 // either side of it. It knows nothing of FUSE or MPI.

@@ -213,23 +213,24 @@ func FuzzListing(f *testing.F) {
 	})
 }
 
-// FuzzAnswers decodes the answers to a control request.
-func FuzzAnswers(f *testing.F) {
-	f.Add(encodeAnswers([]Answer{{Rank: 1, Body: []byte("one")}, {Err: "gone"}}))
+// FuzzGathered decodes what a node gathered.
+func FuzzGathered(f *testing.F) {
+	f.Add(encodeGathered(Gathered{Body: []byte("one"), Missing: []Missing{{1, "gone"}, {2, ""}}}))
+	f.Add(encodeGathered(Gathered{Missing: []Missing{{0, ""}, {1, "gone"}, {2, ""}, {3, ""}}}))
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, 20))
+	_, origin := pfs(f, 0)
+	m := start(f, plan{nodes: 4, trees: 1, origin: origin}).at(0, 1)
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		answers, err := decodeAnswers(payload, 4)
+		g, err := m.decodeGathered(payload, m.forest.Rank(controlTree, 0))
 		if err != nil {
 			return
 		}
-		for _, a := range answers {
-			if a.Rank < 0 || a.Rank >= 4 {
-				t.Errorf("rank %d", a.Rank)
-			}
+		if len(g.Missing) > 4 || (g.Body == nil) != (len(g.Missing) == 4) {
+			t.Errorf("%+v", g)
 		}
-		if again, err := decodeAnswers(encodeAnswers(answers), 4); err != nil || len(again) != len(answers) {
-			t.Errorf("%+v becomes %+v, %v", answers, again, err)
+		if again, err := m.decodeGathered(encodeGathered(g), m.forest.Rank(controlTree, 0)); err != nil || !reflect.DeepEqual(again, g) {
+			t.Errorf("%+v becomes %+v, %v", g, again, err)
 		}
 	})
 }
@@ -331,7 +332,7 @@ func frames() [][]byte {
 		frame(header{kind: kindStat, flags: flagReply, id: 1}, make([]byte, attrSize)),
 		frame(header{kind: kindStat, flags: flagReply, id: 1, status: 2}, make([]byte, 8)),
 		frame(header{kind: kindReadLink, flags: flagReply, id: 1}, []byte("target")),
-		frame(header{kind: kindControl, flags: flagReply, id: 1}, encodeAnswers([]Answer{{Rank: 1, Body: []byte("one")}})),
+		frame(header{kind: kindControl, flags: flagReply, id: 1}, encodeGathered(Gathered{Body: []byte("one")})),
 		append(frame(header{kind: kindPing, flags: flagReply}, nil), frame(header{kind: kindList, flags: flagReply, id: 1}, appendUnchanged(nil, time.Time{}))...),
 		frame(header{kind: kindReadChunk, flags: flagReply, id: 1}, append(chunkForm{}.append(nil), 1)),
 		bytes.Repeat([]byte{fuzzSession}, 100),
@@ -347,7 +348,7 @@ func FuzzAnswerer(f *testing.F) {
 	_, origin := pfs(f, 1)
 	c := start(f, plan{nodes: 1, origin: origin})
 	m := c.members[0]
-	m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req, nil })
+	m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req, nil }, newLines)
 	f.Fuzz(func(t *testing.T, words []byte) {
 		for ch := range channels {
 			near, far := virtualPair(endpointAddr("a"), endpointAddr("b"))

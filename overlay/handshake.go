@@ -33,7 +33,7 @@ import (
 //	challenge  magic [8], version u16, refusal u8, 0 u8, rank u32, nonce [32], proof [32]
 const (
 	magic           = "COPPERHI"
-	protocolVersion = 3
+	protocolVersion = 4
 
 	nonceSize     = 32
 	helloSize     = 64

@@ -111,7 +111,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		},
 		"another version": {
 			change(dialler(), func(h *hello) { h.version = 7 }), jobSecret,
-			"protocol version 3, this node 7", "protocol version 7, this node 3",
+			"protocol version 4, this node 7", "protocol version 7, this node 4",
 		},
 		"a rank that isn't there": {
 			change(dialler(), func(h *hello) { h.to = 4 }), jobSecret,

@@ -53,7 +53,7 @@ func hostilities(t *testing.T, encrypt bool) {
 		},
 	})
 	for _, m := range c.members {
-		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req, nil })
+		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req, nil }, newLines)
 	}
 	version := c.at(0, 0).stat(t, "/f0").Version()
 
@@ -235,7 +235,7 @@ func TestSecretIsNotLogged(t *testing.T) {
 		cfg.Log = slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))
 	}})
 	for _, m := range c.members {
-		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return nil, errTest })
+		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return nil, errTest }, newLines)
 	}
 	root, leaf := c.at(0, 0), c.at(0, 3)
 	leaf.stat(t, "/d/f0")

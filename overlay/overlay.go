@@ -110,10 +110,11 @@ type Overlay struct {
 	log         *slog.Logger
 	born        time.Time
 
-	ctx     context.Context // done when the overlay is closed
-	cancel  context.CancelFunc
-	first   func(op string) // calls Config.OnFirst, once
-	handler atomic.Pointer[Handler]
+	ctx    context.Context // done when the overlay is closed
+	cancel context.CancelFunc
+	first  func(op string) // calls Config.OnFirst, once
+
+	answering atomic.Pointer[answering] // nil until Handle is called
 
 	traffic   traffic
 	pace      pace

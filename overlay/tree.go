@@ -43,13 +43,16 @@ func (s shape) ancestors(p int) []int {
 
 // children are the positions right below p, in ascending order.
 func (s shape) children(p int) []int {
-	end := s.descend(p, func(int) {})
+	end := s.end(p)
 	children := make([]int, s.parts(p, end))
 	for i := range children {
 		children[i] = s.begin(p, end, i)
 	}
 	return children
 }
+
+// end is where the range that p heads ends.
+func (s shape) end(p int) int { return s.descend(p, func(int) {}) }
 
 // depth is the number of positions above p.
 func (s shape) depth(p int) int {

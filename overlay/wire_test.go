@@ -219,21 +219,32 @@ func TestLeasesTravelAsWhatRemains(t *testing.T) {
 	})
 }
 
-func TestAnswersRoundTrip(t *testing.T) {
-	answers := []Answer{{Rank: 3, Body: []byte("three")}, {Rank: 1, Err: "gone"}, {Rank: 2}}
-	got, err := decodeAnswers(encodeAnswers(answers), 4)
-	if err != nil || len(got) != len(answers) {
-		t.Fatalf("%+v becomes %+v, %v", answers, got, err)
-	}
-	for i, a := range answers {
-		if got[i].Rank != a.Rank || !bytes.Equal(got[i].Body, a.Body) || got[i].Err != a.Err {
-			t.Errorf("%+v becomes %+v", a, got[i])
+func TestGatheredRoundTrip(t *testing.T) {
+	_, origin := pfs(t, 0)
+	m := start(t, plan{nodes: 40, fanout: 3, trees: 1, origin: origin}).at(0, 0)
+	f := m.forest
+	head := f.children(0)[1]
+	child, inside, outside := f.Rank(controlTree, head), f.Rank(controlTree, head+1), f.Rank(controlTree, 0)
+	for _, g := range []Gathered{
+		{Body: []byte("three")}, {Body: []byte{}},
+		{Body: []byte("x"), Missing: []Missing{{inside, strings.Repeat("gone ", 20)}, {child, ""}}},
+	} {
+		got, err := m.decodeGathered(encodeGathered(g), child)
+		if err != nil || !reflect.DeepEqual(got, g) {
+			t.Errorf("%+v becomes %+v, %v", g, got, err)
 		}
 	}
-	if _, err := decodeAnswers(encodeAnswers(answers), 3); err == nil {
-		t.Error("an answer of a rank beyond the roster is accepted")
+	for what, g := range map[string]Gathered{
+		"speaks for a node that isn't below it": {Body: []byte("x"), Missing: []Missing{{outside, ""}}},
+		"names a node twice":                    {Body: []byte("x"), Missing: []Missing{{inside, ""}, {inside, ""}}},
+		"names a node beyond the roster":        {Body: []byte("x"), Missing: []Missing{{40, ""}}},
+		"loses nodes":                           {Missing: []Missing{{inside, ""}}},
+	} {
+		if got, err := m.decodeGathered(encodeGathered(g), child); err == nil {
+			t.Errorf("a node %s: %+v", what, got)
+		}
 	}
-	if _, err := decodeAnswers(encodeAnswers(make([]Answer, 4*maxAnswers+1)), 4); err == nil {
-		t.Error("more answers are accepted than nodes can give")
+	if got, err := m.decodeGathered(bytes.Repeat([]byte{0xff}, 20), child); err == nil {
+		t.Errorf("%+v", got)
 	}
 }

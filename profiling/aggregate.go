@@ -19,25 +19,13 @@ type Cluster struct {
 	Files      int      // daemons that are in the sum
 	Unreadable []string // daemons that are not, and why
 
-	values     map[string]float64
-	spread     map[string]*spread
-	operations map[string]*OperationCounts
-	top        map[string]*TopPath
-	paths      map[string]*PathUse
+	Sum
+	top   map[string]*TopPath
+	paths map[string]*PathUse
 }
-
-// spread is the least and the most of a metric over the daemons.
-type spread struct {
-	least, most float64
-	at          string // who has the most
-}
-
-// notSummed are metrics whose greatest value stands for all.
-var notSummed = map[string]bool{"memory_peak_bytes": true}
 
 func newCluster() *Cluster {
-	return &Cluster{values: map[string]float64{}, spread: map[string]*spread{}, operations: map[string]*OperationCounts{},
-		top: map[string]*TopPath{}, paths: map[string]*PathUse{}}
+	return &Cluster{Sum: newSum(), top: map[string]*TopPath{}, paths: map[string]*PathUse{}}
 }
 
 // Aggregate sums the files in a set's directory up. Files are read one after the other, and their size
@@ -114,7 +102,7 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 	one.Files = 1
 	who := strings.TrimSuffix(filepath.Base(prefix), "-")
 	for name, v := range one.values {
-		one.spread[name] = &spread{v, v, who}
+		one.spread[name] = &spread{least: v, leastAt: who, most: v, at: who}
 	}
 	c.add(one)
 }
@@ -123,76 +111,7 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 func (c *Cluster) add(o *Cluster) {
 	c.Files += o.Files
 	c.Unreadable = append(c.Unreadable, o.Unreadable...)
-	for name, v := range o.values {
-		if notSummed[name] {
-			c.values[name] = max(c.values[name], v)
-		} else {
-			c.values[name] += v
-		}
-	}
-	for name, s := range o.spread {
-		mine := c.spread[name]
-		if mine == nil {
-			c.spread[name] = s
-			continue
-		}
-		mine.least = min(mine.least, s.least)
-		if s.most > mine.most {
-			mine.most, mine.at = s.most, s.at
-		}
-	}
-	join(c.operations, o.operations, func(mine, other *OperationCounts) { mine.add(other) })
+	c.Add(&o.Sum)
 	join(c.top, o.top, func(mine, other *TopPath) { mine.add(other) })
 	join(c.paths, o.paths, func(mine, other *PathUse) { mine.add(other) })
-}
-
-func join[T any](to, from map[string]*T, add func(mine, other *T)) {
-	for key, other := range from {
-		if mine := to[key]; mine != nil {
-			add(mine, other)
-		} else {
-			to[key] = other
-		}
-	}
-}
-
-// Value is a metric's value for all daemons, 0 for a metric that none has.
-func (c *Cluster) Value(name string) float64 { return c.values[name] }
-
-// Operations are sums over all daemons: the measured ones first.
-func (c *Cluster) Operations() []OperationCounts {
-	var all []OperationCounts
-	for op := range Operations {
-		if o := c.operations[op.String()]; o != nil {
-			all = append(all, *o)
-		}
-	}
-	var others []OperationCounts
-	for _, o := range c.operations {
-		if !o.Measured {
-			others = append(others, *o)
-		}
-	}
-	slices.SortFunc(others, func(a, b OperationCounts) int { return strings.Compare(a.Name, b.Name) })
-	return append(all, others...)
-}
-
-// ordered are the values in the order of the table of metrics, then the others by name.
-func (c *Cluster) ordered() []value {
-	var values []value
-	known := map[string]bool{}
-	for _, m := range Metrics {
-		if v, ok := c.values[m.Name]; ok {
-			values = append(values, value{m.Name, v})
-			known[m.Name] = true
-		}
-	}
-	var others []value
-	for name, v := range c.values {
-		if !known[name] {
-			others = append(others, value{name, v})
-		}
-	}
-	slices.SortFunc(others, func(a, b value) int { return strings.Compare(a.name, b.name) })
-	return append(values, others...)
 }

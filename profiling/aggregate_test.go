@@ -120,7 +120,7 @@ func TestAggregate(t *testing.T) {
 		t.Errorf("%+v", k)
 	}
 	summary, err := os.ReadFile(filepath.Join(dir.Cluster(), "all-profiling_summary.md"))
-	if err != nil || !strings.Contains(string(summary), "has 7 ranks: 2 are missing") || !strings.Contains(string(summary), kernelNote) {
+	if err != nil || !strings.Contains(string(summary), "has 7 ranks: 2 are missing") || !strings.Contains(string(summary), KernelNote) {
 		t.Errorf("summary: %v\n%s", err, summary)
 	}
 }

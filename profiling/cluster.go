@@ -113,7 +113,7 @@ var balanced = []string{"kernel_questions", "total_cache_misses", "total_measure
 
 func (c *Cluster) summary(expected int, top []TopPath) []byte {
 	out := &strings.Builder{}
-	fmt.Fprintf(out, "# What the job's nodes did\n\nThe sum of %d daemons, from %s.\n\n%s\n", c.Files, c.Set, kernelNote)
+	fmt.Fprintf(out, "# What the job's nodes did\n\nThe sum of %d daemons, from %s.\n\n%s\n", c.Files, c.Set, KernelNote)
 	if expected > c.Files {
 		fmt.Fprintf(out, "\n**The job has %d ranks: %d are missing here.** They had not written yet, or died.\n", expected, expected-c.Files)
 	}

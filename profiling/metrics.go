@@ -14,14 +14,16 @@ type Metric struct {
 	Unit    string // count, bytes, seconds, ratio
 	Meaning string
 	Source  string // which part counts it
+	// Gauge: it may fall while a daemon runs. Others only grow.
+	Gauge bool
 
 	value func(*Snapshot) float64
 	// derived, if not nil, makes the value of the others': ratios can't be summed up over ranks.
 	derived func(map[string]float64) float64
 }
 
-// What the outputs say of the numbers.
-const kernelNote = "What the kernel's caches answered reaches no daemon and is not counted here."
+// KernelNote is what all outputs say of the numbers.
+const KernelNote = "What the kernel's caches answered reaches no daemon and is not counted here."
 
 // Metrics are all metrics, in the order of the outputs; those of each tree are added to them
 // ([TreeMetrics]).
@@ -29,11 +31,11 @@ var Metrics = metrics()
 
 func metrics() []Metric {
 	ms := []Metric{
-		{Name: "ranks", Unit: "count", Source: "profiling", Meaning: "daemons whose counts these are",
+		{Name: "ranks", Unit: "count", Gauge: true, Source: "profiling", Meaning: "daemons whose counts these are",
 			value: func(*Snapshot) float64 { return 1 }},
 		{Name: "restarts", Unit: "count", Source: "launch", Meaning: "daemons that died and were started again; their counts are lost",
 			value: func(s *Snapshot) float64 { return float64(s.Restarts) }},
-		{Name: "kernel_cache_off", Unit: "count", Source: "fuse", Meaning: "daemons whose kernel was told to keep nothing (--kernel-cache off)",
+		{Name: "kernel_cache_off", Unit: "count", Gauge: true, Source: "fuse", Meaning: "daemons whose kernel was told to keep nothing (--kernel-cache off)",
 			value: func(s *Snapshot) float64 {
 				if s.KernelCache {
 					return 0
@@ -43,7 +45,7 @@ func metrics() []Metric {
 		total("total_counted_fuse_operations", "count", "requests of the kernel, of all kinds", func(t *OperationCounts) float64 { return float64(t.Calls) }),
 		total("total_cache_hits", "count", "requests answered from the node's own memory", func(t *OperationCounts) float64 { return float64(t.Hits) }),
 		total("total_cache_misses", "count", "requests that waited for another node or for the PFS", func(t *OperationCounts) float64 { return float64(t.Misses) }),
-		{Name: "cache_hit_ratio", Unit: "ratio", Source: "derived", Meaning: "hits among hits and misses",
+		{Name: "cache_hit_ratio", Unit: "ratio", Gauge: true, Source: "derived", Meaning: "hits among hits and misses",
 			derived: func(v map[string]float64) float64 {
 				return share(v["total_cache_hits"], v["total_cache_hits"]+v["total_cache_misses"])
 			}},
@@ -53,7 +55,7 @@ func metrics() []Metric {
 		total("total_read_bytes", "bytes", "file data given to the kernel for its READs", func(t *OperationCounts) float64 { return float64(t.Bytes) }),
 		{Name: "total_pushed_bytes", Unit: "bytes", Source: "fuse", Meaning: "file data put into the page cache before the kernel asked",
 			value: func(s *Snapshot) float64 { return float64(s.PushedBytes) }},
-		{Name: "estimated_cache_served_operations_saved_by_copper", Unit: "count", Source: "derived",
+		{Name: "estimated_cache_served_operations_saved_by_copper", Unit: "count", Gauge: true, Source: "derived",
 			Meaning: "requests that a client of the PFS would have made, less the operations that were made there; a rank that reads for others may be below 0",
 			derived: func(v map[string]float64) float64 {
 				return v["kernel_questions"] - v["pfs_operations"]
@@ -91,12 +93,18 @@ func metrics() []Metric {
 		ms = append(ms, Metric{Name: name, Unit: unit, Source: source, Meaning: meaning,
 			value: func(s *Snapshot) float64 { return float64(value(s)) }})
 	}
+	gauge := func(name, unit, source, meaning string, value func(*Snapshot) int64) {
+		of(name, unit, source, meaning, value)
+		ms[len(ms)-1].Gauge = true
+	}
 	of("evictions", "count", "store", "table entries given up for want of memory", func(s *Snapshot) int64 { return s.Store.Evictions })
-	of("memory_peak_bytes", "bytes", "store", "most memory that tables and data took", func(s *Snapshot) int64 { return s.Store.Memory.Peak })
+	gauge("memory_used_bytes", "bytes", "store", "memory that tables and data take", func(s *Snapshot) int64 { return s.Store.Memory.Used })
+	gauge("memory_limit_bytes", "bytes", "store", "memory that they may take", func(s *Snapshot) int64 { return s.Store.Memory.Limit })
+	gauge("memory_peak_bytes", "bytes", "store", "most memory that tables and data took", func(s *Snapshot) int64 { return s.Store.Memory.Peak })
 	for _, t := range tables {
-		of(t.name+"_cache_entries", "count", "store", "entries of the "+t.name+" cache ("+t.holds+") when this was written",
+		gauge(t.name+"_cache_entries", "count", "store", "entries of the "+t.name+" cache ("+t.holds+") when this was written",
 			func(s *Snapshot) int64 { return t.of(&s.Store).Entries })
-		of(t.name+"_cache_bytes", "bytes", "store", "their size", func(s *Snapshot) int64 { return t.of(&s.Store).Bytes })
+		gauge(t.name+"_cache_bytes", "bytes", "store", "their size", func(s *Snapshot) int64 { return t.of(&s.Store).Bytes })
 	}
 	of("pfs_lstat", "count", "store", "attributes asked of the PFS", func(s *Snapshot) int64 { return s.PFS.Lstat })
 	of("pfs_readdir", "count", "store", "directories read from the PFS", func(s *Snapshot) int64 { return s.PFS.Readdir })
@@ -111,13 +119,14 @@ func metrics() []Metric {
 	of("direct_reads", "count", "overlay", "questions put to the PFS by a node that another one reads for", func(s *Snapshot) int64 { return s.Network.DirectReads })
 	of("hedges", "count", "overlay", "questions put to a second node because the first was slow", func(s *Snapshot) int64 { return s.Network.Hedges })
 	of("hedges_won", "count", "overlay", "of these, those that the second answered first", func(s *Snapshot) int64 { return s.Network.HedgesWon })
-	of("suspects", "count", "overlay", "peers that gave no answer and were not reached since", func(s *Snapshot) int64 { return s.Network.Suspects })
+	gauge("suspects", "count", "overlay", "peers that gave no answer and were not reached since", func(s *Snapshot) int64 { return s.Network.Suspects })
+	gauge("slow_peers", "count", "overlay", "peers that others are preferred to because they were slow to answer", func(s *Snapshot) int64 { return s.Network.Slow })
 	of("compression_tried", "count", "store", "chunks that were to be compressed", func(s *Snapshot) int64 { return s.Compression.Tried })
 	of("compression_skipped", "count", "store", "of these, those that would not have shrunk", func(s *Snapshot) int64 { return s.Compression.Skipped })
 	of("compression_raw_bytes", "bytes", "store", "data that was compressed, before", func(s *Snapshot) int64 { return s.Compression.RawBytes })
 	of("compression_encoded_bytes", "bytes", "store", "data that was compressed, after", func(s *Snapshot) int64 { return s.Compression.EncodedBytes })
 	of("compression_decoded", "count", "store", "chunks decoded for the node's own kernel", func(s *Snapshot) int64 { return s.Compression.Decoded })
-	ms = append(ms, Metric{Name: "compression_ratio", Unit: "ratio", Source: "derived", Meaning: "raw by encoded bytes, 0 where nothing was compressed",
+	ms = append(ms, Metric{Name: "compression_ratio", Unit: "ratio", Gauge: true, Source: "derived", Meaning: "raw by encoded bytes, 0 where nothing was compressed",
 		derived: func(v map[string]float64) float64 {
 			return share(v["compression_raw_bytes"], v["compression_encoded_bytes"])
 		}})
@@ -145,6 +154,25 @@ var tables = []struct {
 	{"tree", "listings", func(s *store.Stats) store.Use { return s.Tree }},
 	{"metadata", "attributes, absences, links", func(s *store.Stats) store.Use { return s.Meta }},
 }
+
+// operationMetric is a figure of each operation: a column of profiling_operations.csv.
+type operationMetric struct {
+	Metric
+	of func(*OperationCounts) int64
+}
+
+// operationMetrics are those of each operation, but for its latencies.
+var operationMetrics = []operationMetric{
+	{Metric{Name: "calls", Unit: "count", Meaning: "requests of the kernel"}, func(o *OperationCounts) int64 { return o.Calls }},
+	{Metric{Name: "hits", Unit: "count", Meaning: "of them, answered from the node's own memory"}, func(o *OperationCounts) int64 { return o.Hits }},
+	{Metric{Name: "misses", Unit: "count", Meaning: "of them, waited for another node or for the PFS"}, func(o *OperationCounts) int64 { return o.Misses }},
+	{Metric{Name: "negatives", Unit: "count", Meaning: "of them, answered \"not there\""}, func(o *OperationCounts) int64 { return o.Negatives }},
+	{Metric{Name: "errors", Unit: "count", Meaning: "of them, answered with another error"}, func(o *OperationCounts) int64 { return o.Errors }},
+	{Metric{Name: "bytes", Unit: "bytes", Meaning: "file data given to the kernel"}, func(o *OperationCounts) int64 { return o.Bytes }},
+}
+
+// latencyMetric is how long the requests of each operation took.
+var latencyMetric = Metric{Name: "duration_seconds", Unit: "seconds", Meaning: "time from a request of the kernel to its answer"}
 
 // TreeMetrics are the metrics of one overlay tree.
 func TreeMetrics(tree int) []Metric {
@@ -207,18 +235,30 @@ func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // WriteMetrics prints the table of metrics as Markdown.
 func WriteMetrics(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "%s\n\n| metric | unit | meaning | counted by |\n| --- | --- | --- | --- |\n", kernelNote); err != nil {
+	if _, err := fmt.Fprintf(w, "%s\n\n| metric | unit | meaning | counted by | in Prometheus |\n| --- | --- | --- | --- | --- |\n", KernelNote); err != nil {
 		return err
 	}
 	for _, m := range Metrics {
-		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", m.Name, m.Unit, m.Meaning, m.Source); err != nil {
+		if _, err := fmt.Fprintf(w, "| `%s` | %s | %s | %s | `%s` |\n", m.Name, m.Unit, m.Meaning, m.Source, m.family(ClusterPrefix)); err != nil {
 			return err
 		}
 	}
 	for _, m := range TreeMetrics(0) {
-		if _, err := fmt.Fprintf(w, "| `%s` (one for each tree) | %s | %s | %s |\n", m.Name, m.Unit, m.Meaning, m.Source); err != nil {
+		if _, err := fmt.Fprintf(w, "| `%s` (one for each tree) | %s | %s | %s | `%s` |\n", m.Name, m.Unit, m.Meaning, m.Source, m.family(ClusterPrefix)); err != nil {
 			return err
 		}
 	}
-	return nil
+	for _, o := range operationMetrics {
+		if _, err := fmt.Fprintf(w, "| column `%s` of the operations | %s | %s | fuse | `%s` |\n", o.Name, o.Unit, o.Meaning, o.family(ClusterPrefix)); err != nil {
+			return err
+		}
+	}
+	for _, o := range operationMetrics {
+		if _, err := fmt.Fprintf(w, "| column `%s` (one for each operation) | %s | %s | fuse | `%s` |\n", o.Name, o.Unit, o.Meaning, o.family(ClusterPrefix)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "| column `latency_buckets` (one for each operation) | %s | %s | fuse | `%soperation_%s` |\n",
+		latencyMetric.Unit, latencyMetric.Meaning, ClusterPrefix, latencyMetric.Name)
+	return err
 }

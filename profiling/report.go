@@ -61,7 +61,7 @@ var textColumns = []string{"operation", "path", "class", "hint", "metric", "mean
 // returns its path.
 func (c *Cluster) WriteReport(dir, prefix string, job Dir, about About) (string, error) {
 	page := reportPage{
-		Title: "What Copper did", Under: fmt.Sprintf("%d daemons, %s", c.Files, c.Set), Note: kernelNote,
+		Title: "What Copper did", Under: fmt.Sprintf("%d daemons, %s", c.Files, c.Set), Note: KernelNote,
 		Warnings: c.warnings(about.Expected), Figures: c.figures(), Origin: about.Origin,
 		Text: func(column string) bool { return slices.Contains(textColumns, column) },
 	}

@@ -40,6 +40,7 @@ type Network struct {
 	Hedges      int64
 	HedgesWon   int64
 	Suspects    int64
+	Slow        int64
 }
 
 // Tree is the traffic with the parents and children in one tree.

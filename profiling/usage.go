@@ -189,7 +189,7 @@ func (u *Usage) counts() []byte {
 func (u *Usage) summary(notObserved int) []byte {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "# Which paths were used\n\nFrom the tables of %d daemons in %s.\n\n%s A path counts as used when a "+
-		"kernel asked for it through Copper at least once; that a directory's listing named it does not count.\n", u.Tables, u.Set, kernelNote)
+		"kernel asked for it through Copper at least once; that a directory's listing named it does not count.\n", u.Tables, u.Set, KernelNote)
 	fmt.Fprintf(out, "\n| list | paths |\n| --- | ---: |\n| %s | %d |\n| %s | %d |\n| %s | %d |\n| %s | %d |\n",
 		possibleFile, len(u.existing), usedFile, len(u.used), notObservedFile, notObserved, missingFile, len(u.missing))
 	switch {

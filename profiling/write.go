@@ -91,7 +91,7 @@ func (w *Writer) Close(bound time.Duration) {
 func (s *Snapshot) summary() []byte {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "# What rank %d on %s did\n\nProcess %d, %s after its start, at %s.\n\n%s\n", s.Rank, s.Host, s.PID,
-		s.Up.Round(time.Millisecond), s.Taken.Format(time.DateTime), kernelNote)
+		s.Up.Round(time.Millisecond), s.Taken.Format(time.DateTime), KernelNote)
 	if !s.KernelCache {
 		fmt.Fprintln(out, "\nThe kernel was told to keep nothing (`--kernel-cache off`): nearly every use of a file is counted.")
 	}

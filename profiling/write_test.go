@@ -102,7 +102,7 @@ func TestWrite(t *testing.T) {
 		t.Errorf("odd: %q", last)
 	}
 	summary, err := os.ReadFile(filepath.Join(dir.Set(Final), "n1-42-profiling_summary.md"))
-	if err != nil || !strings.Contains(string(summary), kernelNote) {
+	if err != nil || !strings.Contains(string(summary), KernelNote) {
 		t.Errorf("summary: %v\n%s", err, summary)
 	}
 }

@@ -49,6 +49,12 @@ func TestUsage(t *testing.T) {
 		{[]string{"launch", "--job", "../x"}, "job id"},
 		{[]string{"status", "--job", "a/b"}, "job id"},
 		{[]string{"status", "surplus"}, "unexpected argument surplus"},
+		{[]string{"status", "--watch=soon"}, "want a time from"},
+		{[]string{"status", "--watch=-1s"}, "want a time from"},
+		{[]string{"status", "--watch", "--csv"}, "want one of them"},
+		{[]string{"launch", "--prometheus", "host"}, "want a port, or ADDRESS:PORT"},
+		{[]string{"launch", "--prometheus-textfile", "/tmp/copper.txt"}, "ends with .prom"},
+		{[]string{"launch", "--prometheus-textfile", "copper.prom"}, "want an absolute path"},
 	} {
 		code, stdout, stderr := p.copper(c.args...)
 		if code != 2 || stdout != "" || !strings.HasPrefix(stderr, "Usage: copper") || !strings.Contains(stderr, c.want) {

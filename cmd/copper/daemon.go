@@ -95,7 +95,8 @@ type daemon struct {
 	warming   *warming
 	raised    time.Time // since when this daemon counts
 	profile   *profiling.Recorder
-	written   *outputs       // nil: nothing is to be written
+	written   *outputs // nil: nothing is to be written
+	exports   *exports
 	channel   *launch.Daemon // what control can make of this daemon
 	view      atomic.Pointer[view]
 	control   *launch.Control
@@ -153,6 +154,7 @@ func (d *daemon) takeDown(last bool) {
 	if d.control != nil {
 		_ = d.control.Close()
 	}
+	d.exports.close()
 	unmounted := d.unmount()
 	if unmounted != nil {
 		d.log.Error("the mount was not taken away in order", "error", unmounted)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 type options struct {
 	jobOptions
 	profileOptions
+	prometheusOptions
 	LogLevel int         `name:"log-level" short:"l" env:"COPPER_LOG_LEVEL" default:"4" placeholder:"N" help:"0 none, 1 fatal, 2 error, 3 warning, 4 info, 5 debug (${default})."`
 	LogTo    string      `name:"log-to" short:"t" env:"COPPER_LOG_TO" default:"file" enum:"file,stdout,both" placeholder:"T" help:"Where the log goes: file, stdout or both (${default})."`
 	Trees    int         `name:"trees" short:"T" env:"COPPER_TREES" default:"0" placeholder:"N" help:"Number of overlay trees; 0: automatic."`
@@ -53,7 +55,7 @@ func (o *options) Validate() error {
 	if err := o.jobOptions.Validate(); err != nil {
 		return err
 	}
-	if err := o.check(); err != nil {
+	if err := errors.Join(o.profileOptions.check(), o.prometheusOptions.check()); err != nil {
 		return err
 	}
 	switch {
@@ -104,7 +106,7 @@ func (o *options) args() []string {
 	if o.Hung != 0 {
 		args = append(args, "--hung", o.Hung.String())
 	}
-	args = append(args, o.profileOptions.args()...)
+	args = append(append(args, o.profileOptions.args()...), o.prometheusOptions.args()...)
 	if o.Mount != "" {
 		args = append(args, "--mount", o.Mount)
 	}

@@ -44,7 +44,7 @@ func TestLaunchHandsOptionsOn(t *testing.T) {
 		{"launch", "-M", "1G", "-b", "0-1", "-a", "facility", "-F", "bo ok", "--fallback", "--job", "8"},
 		{"launch", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
 			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--compress", "zstd", "--encrypt",
-			"-P", "-N", "20", "-A", "-I", "5", "--kernel-cache", "off", "--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc", "--hung", "3s"},
+			"-P", "-N", "20", "-A", "-I", "5", "--kernel-cache", "off", "--prometheus", ":9464", "--prometheus-textfile", "/var/lib/{host}.prom", "--symlinks", "asis", "--allow", "/lus/a b", "--allow", "/data:/etc", "--hung", "3s"},
 	} {
 		launched := parse(t, args...).Launch.options
 		for name, value := range map[string]string{"COPPER_LOG_LEVEL": "1", "COPPER_TARGET": "/elsewhere", "COPPER_TREES": "9", "COPPER_JOB": "8", "COPPER_MEMORY": "99M", "COPPER_ENCRYPT": "true", "COPPER_ALLOW": "/elsewhere",
@@ -69,7 +69,7 @@ func TestChargeTellsAll(t *testing.T) {
 	given := charge{
 		Options: parse(t, "serve", "--job", "7", "-l", "5", "-t", "both", "-d", "logs", "-T", "3", "-E", "10", "-v", "m nt{rank}", "--target", "/pfs/{host}",
 			"--fanout", "4", "--memory", "1GiB", "-n", "tcp://lo", "--timeout", "90s", "--encrypt", "--allow", "/lus:/data", "--hung", "3s",
-			"-P", "-N", "20", "-A", "-I", "5").Serve.options,
+			"-P", "-N", "20", "-A", "-I", "5", "--prometheus", "9464", "--prometheus-textfile", "/x.prom").Serve.options,
 		Roster: &mpiboot.Roster{Self: 1, Cards: []mpiboot.Card{{Host: "n0", Endpoints: []string{"tcp://a"}, PID: 3}, {Rank: 1, Host: "n1", Mount: "/m"}}},
 		Secret: []byte("a secret of bytes"), Dir: "/d/7", Log: "/l", Target: "/t", Footprint: "/f", Sharers: 2, Began: time.Unix(7, 0).UTC(), Restarts: 4,
 	}

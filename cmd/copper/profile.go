@@ -48,7 +48,7 @@ func (d *daemon) snapshot(paths bool) *profiling.Snapshot {
 	c.Tried, c.Skipped, c.RawBytes, c.EncodedBytes = made.Encoded+made.Skipped, made.Skipped, made.RawBytes, made.EncodedBytes
 	o := d.overlay.Stats()
 	s.Network = profiling.Network{Failovers: o.Failovers, DirectReads: o.Direct, Hedges: o.Hedges,
-		HedgesWon: o.HedgesWon, Suspects: int64(o.Suspects)}
+		HedgesWon: o.HedgesWon, Suspects: int64(o.Suspects), Slow: int64(o.Slow)}
 	for _, t := range o.Trees {
 		s.Network.Trees = append(s.Network.Trees, profiling.Tree{Asked: t.Asked, Answered: t.Answered, BytesIn: t.BytesIn, BytesOut: t.BytesOut})
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -31,6 +30,9 @@ func (d *daemon) raise() (err error) {
 		return err
 	}
 	if d.control, err = launch.ServeControl(d.footprint.ControlDir(), d.channel, d.gather, d.log); err != nil {
+		return err
+	}
+	if err := d.beginExports(); err != nil {
 		return err
 	}
 	program, err := os.Executable()
@@ -93,9 +95,9 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	d.warming = newWarming(d)
 	d.channel = &launch.Daemon{
 		Hello:  launch.Hello{Job: d.Dir.ID(), Rank: roster.Self, Size: len(roster.Cards), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.Target, Dir: d.Dir},
-		Status: d.status, Hold: d.hold, Clear: d.clear, Warm: d.warming.order, Unmount: d.unmount, Exit: d.letGo,
+		Status: d.status, Counted: func() profiling.Sum { return d.snapshot(false).Sum() }, Hold: d.hold, Clear: d.clear, Warm: d.warming.order, Unmount: d.unmount, Exit: d.letGo,
 	}
-	d.overlay.Handle(d.channel.Answer)
+	d.overlay.Handle(d.channel.Answer, func(req []byte) overlay.Sum { return launch.NewSum(req) })
 	for _, l := range d.listeners {
 		go func() {
 			if err := d.overlay.Serve(l, d.front); err != nil {
@@ -167,14 +169,10 @@ func (d *daemon) shut() (open func()) {
 	return func() { launch.OpenShutters(d.supervised.Beneath) }
 }
 
-func (d *daemon) gather(ctx context.Context, req []byte) ([]launch.Answer, error) {
-	answers, err := d.overlay.Gather(ctx, req)
-	gathered := make([]launch.Answer, len(answers))
-	for i, a := range answers {
-		gathered[i] = launch.Answer{Rank: a.Rank, Data: a.Body}
-		if a.Err != "" {
-			gathered[i].Err = errors.New(a.Err)
-		}
+func (d *daemon) gather(ctx context.Context, req []byte) (sum []byte, missing []launch.MissingRank, err error) {
+	g, err := d.overlay.Gather(ctx, req)
+	for _, m := range g.Missing {
+		missing = append(missing, launch.MissingRank{Rank: m.Rank, Error: m.Err})
 	}
-	return gathered, err
+	return g.Body, missing, err
 }

@@ -14,8 +14,8 @@ import (
 func (d *daemon) status() launch.NodeStatus {
 	s := launch.NodeStatus{
 		Rank: d.roster.Self, Host: d.host(), PID: os.Getpid(), Mount: d.footprint.Mount, Target: d.Target,
-		Restarts: d.Restarts, Supervisor: os.Getppid(),
-		Requests: map[string]int64{}, Store: map[string]launch.Answers{}, SuspectPeers: []launch.SuspectPeer{},
+		Supervisor: os.Getppid(), SuspectPeers: []launch.SuspectPeer{},
+		Counters: launch.Counters{Restarts: d.Restarts, Requests: map[string]int64{}, Store: map[string]launch.Answers{}},
 	}
 	if v := d.view.Load(); v != nil {
 		s.Since = v.since

@@ -3,14 +3,38 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"time"
+
+	"github.com/copper-hpc/copper/launch"
 )
 
 type statusCmd struct {
 	jobOptions
-	JSON bool `name:"json" xor:"form" help:"Print JSON; its fields are those of launch.Status."`
-	CSV  bool `name:"csv" xor:"form" help:"Print the use of the caches as CSV."`
+	JSON  bool          `name:"json" xor:"form" help:"Print JSON; its fields are those of launch.Status."`
+	CSV   bool          `name:"csv" xor:"form" help:"Print the use of the caches as CSV."`
+	Watch watchInterval `name:"watch" help:"Show it again and again until the job ends, every 2 s or as --watch=5s says: on a terminal in place, else a line each time, with --json an object a line."`
+	Nodes *bool         `name:"nodes" negatable:"" help:"Also a row for each node (for jobs of up to 64 by itself)."`
+}
+
+// fewNodes is up to how many ranks a job is shown with its nodes one by one.
+const fewNodes = 64
+
+// rows tells whether each node is to be shown.
+func (c *statusCmd) rows(job *launch.Job) bool {
+	if c.Nodes != nil {
+		return *c.Nodes
+	}
+	return len(job.State.Ranks) <= fewNodes
+}
+
+// Validate is called by kong.
+func (c *statusCmd) Validate() error {
+	if c.Watch != 0 && c.CSV {
+		return errors.New("--csv and --watch: want one of them")
+	}
+	return c.jobOptions.Validate()
 }
 
 func (c *statusCmd) Run() error {
@@ -18,7 +42,10 @@ func (c *statusCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	status, err := finder.Status(context.Background(), job)
+	if c.Watch != 0 {
+		return c.watch(finder, job)
+	}
+	status, err := finder.Status(context.Background(), job, c.rows(job))
 	if err != nil {
 		return err
 	}
