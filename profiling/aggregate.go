@@ -1,6 +1,7 @@
 package profiling
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,14 @@ type Cluster struct {
 	operations map[string]*OperationCounts
 	top        map[string]*TopPath
 	paths      map[string]*PathUse
+	lanes      []lane
+}
+
+// lane is when one daemon was asked.
+type lane struct {
+	rank  int
+	who   string // <host>-<pid>
+	spans []Span
 }
 
 // spread is the least and the most of a metric over the daemons.
@@ -80,6 +89,9 @@ func Aggregate(set string) (*Cluster, error) {
 		c.add(p)
 	}
 	slices.Sort(c.Unreadable)
+	slices.SortFunc(c.lanes, func(a, b lane) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.who, b.who))
+	})
 	if c.Files == 0 {
 		return nil, fmt.Errorf("%s: no daemon's files can be read: %s", set, c.Unreadable[0])
 	}
@@ -101,6 +113,12 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 			one.operations[o.Name] = &o
 		})
 	}
+	who := strings.TrimSuffix(filepath.Base(prefix), "-")
+	if err == nil && present[prefix+timelineFile] {
+		mine := lane{who: who}
+		mine.rank, mine.spans, err = readTimeline(prefix + timelineFile)
+		one.lanes = []lane{mine}
+	}
 	if err == nil && present[prefix+topFile] {
 		err = readTop(prefix+topFile, func(p *TopPath) { one.top[p.Path] = p })
 	}
@@ -112,7 +130,6 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 		return
 	}
 	one.Files = 1
-	who := strings.TrimSuffix(filepath.Base(prefix), "-")
 	for name, v := range one.values {
 		one.spread[name] = &spread{v, v, who}
 	}
@@ -123,6 +140,7 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 func (c *Cluster) add(o *Cluster) {
 	c.Files += o.Files
 	c.Unreadable = append(c.Unreadable, o.Unreadable...)
+	c.lanes = append(c.lanes, o.lanes...)
 	for name, v := range o.values {
 		if notSummed[name] {
 			c.values[name] = max(c.values[name], v)

@@ -28,7 +28,7 @@ func synthetic(t testing.TB, job Dir, n int, o RecorderOptions) {
 	for rank := range n {
 		s.Host, s.PID, s.Rank = fmt.Sprintf("x%06d", rank), 1000+rank, rank
 		s.PFS.Lstat = int64(rank)
-		files := map[string][]byte{operationsFile: operations, AggregateFile: aggregateTable(s.values())}
+		files := map[string][]byte{operationsFile: operations, AggregateFile: aggregateTable(s.values()), timelineFile: timelineTable(s)}
 		if s.Top != nil {
 			files[topFile] = topTable(s.Top)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -89,4 +90,20 @@ func setsWith(dir, name string) (tags []string) {
 		}
 	}
 	return tags
+}
+
+// LastSet is the tag of the set of a job's files of that name that was written last, "" if there is none.
+func (d Dir) LastSet(name string) string {
+	tags := setsWith(string(d), name)
+	for _, tag := range []string{Final, PreDestroy} {
+		if slices.Contains(tags, tag) {
+			return tag
+		}
+	}
+	for _, tag := range slices.Backward(tags) { // by name, and so by time
+		if strings.HasPrefix(tag, runtimePrefix) {
+			return tag
+		}
+	}
+	return ""
 }

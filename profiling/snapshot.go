@@ -27,6 +27,7 @@ type Snapshot struct {
 	Compression Compression
 
 	Operations []OperationCounts // by [Snapshot.Add]
+	Spans      []Span
 	Top        []TopPath
 	Paths      []PathUse // nil: not asked for
 	LeftOut    int64     // answers about paths for which Paths had no room
@@ -53,6 +54,7 @@ type Compression struct{ Tried, Skipped, RawBytes, EncodedBytes, Decoded int64 }
 func (s *Snapshot) Add(r *Recorder, paths bool) {
 	s.Operations = append(r.Operations(), otherOperations(s.Requests)...)
 	slices.SortStableFunc(s.Operations[Operations:], func(a, b OperationCounts) int { return strings.Compare(a.Name, b.Name) })
+	s.Spans = r.spans.read()
 	if r.top != nil {
 		s.Top = r.top.read()
 	}

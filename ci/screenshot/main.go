@@ -91,7 +91,7 @@ func profiled(ctx context.Context, dir string) (jobDir string, err error) {
 		}
 	}
 	job, err := cluster.Launch(ctx, cluster.Options{Copper: copper, Dir: dir, Nodes: nodes, Target: cluster.Target(dir),
-		Args: []string{"--job", "scipy", "-N", "100", "-A"}})
+		Args: []string{"--job", "scipy", "-T", "4", "-N", "100", "-A"}})
 	if err != nil {
 		return "", err
 	}
