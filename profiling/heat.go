@@ -32,9 +32,9 @@ type heat struct {
 
 // heatRow is one rank, or some neighbours.
 type heatRow struct {
-	first, last lane
-	ranks       int
-	rates       []float64 // requests by second and rank, by column
+	first lane
+	ranks int
+	rates []float64 // requests by second and rank, by column
 }
 
 // newHeat returns nil where nothing was asked. The lanes are sorted.
@@ -56,7 +56,7 @@ func newHeat(lanes []lane) *heat {
 	rows := min(len(lanes), heatRows)
 	for i := range rows {
 		some := lanes[i*len(lanes)/rows : (i+1)*len(lanes)/rows]
-		row := heatRow{first: some[0], last: some[len(some)-1], ranks: len(some), rates: make([]float64, columns)}
+		row := heatRow{first: some[0], ranks: len(some), rates: make([]float64, columns)}
 		for _, l := range some {
 			for _, s := range l.spans {
 				overColumns(s, h.began, h.column, columns, func(column int, share float64) {

@@ -124,8 +124,9 @@ func (h *heat) cells() []shape {
 func timeMarks(length time.Duration) (marks []mark) {
 	step := roundStep(length)
 	for at := time.Duration(0); at <= length; at += step {
-		share := 100 * float64(at) / float64(length)
-		marks = append(marks, mark{share, shownTime(at, step), share > 90})
+		if share := 100 * float64(at) / float64(length); share < 92 {
+			marks = append(marks, mark{share, shownTime(at, step), false})
+		}
 	}
 	return marks
 }

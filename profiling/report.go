@@ -208,7 +208,7 @@ func (c *Cluster) savings() []saving {
 		case s.with < s.without:
 			s.Headline, s.Than = percentLess(s.with/s.without)+s.less, "1 for every "+ratio(s.without/max(s.with, 1))
 		default:
-			s.Headline, s.Than = "none"+s.less, "this job's ranks had little in common to save"
+			s.Headline, s.Than = "none saved", "its ranks had little in common"
 		}
 	}
 	return []saving{made, bytes}
@@ -271,7 +271,7 @@ func counted(n int, what string) string {
 
 // grouped is a number with its thousands apart.
 func grouped(v float64) string {
-	if v >= 1000 {
+	if v >= 100 {
 		v = math.Round(v)
 	}
 	if v != float64(int64(v)) {

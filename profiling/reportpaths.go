@@ -56,6 +56,7 @@ type routed struct {
 	at              string
 	paths, requests int64
 	libraries, data int64
+	packages        map[string]int64 // requests below each directory of packages
 }
 
 func (r *routed) add(p *PathUse) {
@@ -64,6 +65,21 @@ func (r *routed) add(p *PathUse) {
 	r.data += p.Bytes
 	if library.MatchString(p.Path) {
 		r.libraries++
+	}
+	if at := packages.FindStringIndex(p.Path); at != nil {
+		if r.packages == nil {
+			r.packages = map[string]int64{}
+		}
+		r.packages[strings.TrimSuffix(p.Path[:at[1]], "/")] += p.Requests()
+	}
+}
+
+// settle takes the directory of packages in which nearly all of it lies.
+func (r *routed) settle() {
+	for at, n := range r.packages {
+		if 10*n >= 9*r.requests {
+			r.at = at
+		}
 	}
 }
 
@@ -89,6 +105,12 @@ func (c *Cluster) routes() section {
 	for _, r := range divide("", others) {
 		all = append(all, narrow(r, others))
 	}
+	var whole int64
+	for _, r := range all {
+		r.settle()
+		whole += r.requests
+	}
+	all = slices.DeleteFunc(all, func(r *routed) bool { return 100*r.requests < whole }) // not worth a line
 	slices.SortFunc(all, func(a, b *routed) int {
 		return cmp.Or(cmp.Compare(b.requests, a.requests), strings.Compare(a.at, b.at))
 	})

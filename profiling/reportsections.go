@@ -44,14 +44,14 @@ func (h *heat) section() section {
 		if i%every == 0 {
 			label := fmt.Sprintf("%d  %s", r.first.rank, r.first.host())
 			if r.ranks > 1 {
-				label = fmt.Sprintf("%d–%d", r.first.rank, r.last.rank)
+				label = fmt.Sprint(r.first.rank, " …")
 			}
 			where.Rows = append(where.Rows, mark{At: 100 * (float64(i) + 0.5) / float64(len(h.rows)), Text: label})
 		}
 	}
 	where.Told = fmt.Sprintf("A heat map of %d rows of ranks over %s; the darkest cell is %s requests a second and rank.", len(h.rows), took(length), grouped(h.most))
 	if ranks > 1 {
-		where.Under = fmt.Sprintf("A row is the mean of up to %s neighbouring ranks.", grouped(float64(ranks)))
+		where.Under = fmt.Sprintf("A row is the mean of up to %s neighbouring ranks, from the one that is named on.", grouped(float64(ranks)))
 	}
 	s := section{Title: "When the ranks asked", Charts: []chart{strip, where},
 		Text: "Requests by the time of their answer. What begins late, or stays dark for long, is a rank that others waited for."}
@@ -102,7 +102,7 @@ func (c *Cluster) latencies() section {
 		for i := range counts {
 			counts[i] = float64(h.counts[first+i])
 		}
-		p := chart{Title: fmt.Sprintf("%s: median %s, 99%% within %s", o.Name, took(h.Quantile(0.5)), took(h.Quantile(0.99))), Height: 100, Tall: 70,
+		p := chart{Title: o.Name, Under: fmt.Sprintf("median %s, 99%% within %s", took(h.Quantile(0.5)), took(h.Quantile(0.99))), Height: 100, Tall: 70,
 			Told: fmt.Sprintf("How long %s requests %s took: half of them %s at most.", grouped(float64(o.Calls)), o.Name, took(h.Quantile(0.5))), Below: decades(first, last)}
 		p.Shapes, p.Width, _ = columns([]string{"own"}, counts)
 		s.Charts = append(s.Charts, p)

@@ -99,7 +99,7 @@ func TestProfile(t *testing.T) {
 
 	counted := server.Counts() // before its tree is walked
 
-	small := []string{"_summary.md", "_operations.csv", "_aggregate.csv", "_top_paths.csv"}
+	small := []string{"_summary.md", "_operations.csv", "_aggregate.csv", "_timeline.csv", "_top_paths.csv"}
 	for set, want := range map[string][]string{"pre-destroy": small, "final": append(slices.Clone(small), "_path_table.csv")} {
 		for _, suffix := range want {
 			if got := endingWith(t, out+"/profiling/"+set, "-profiling"+suffix); len(got) != nodes {
@@ -138,10 +138,17 @@ func TestProfile(t *testing.T) {
 		t.Fatalf("report: %v: %s", err, said)
 	}
 	report, err := os.ReadFile(out + "/profiling/cluster/all-profiling_report.html")
-	for _, want := range []string{"in job prof", "When the nodes asked", "copper serve", "</html>"} {
+	for _, want := range []string{"in job prof", "When the ranks asked", "copper serve", "</html>"} {
 		if err != nil || !strings.Contains(string(report), want) {
 			t.Errorf("report: %q is not in it, %v", want, err)
 		}
+	}
+	desk := inBrowser(t, out+"/profiling/cluster/all-profiling_report.html")
+	desk.sections(t, "Operations at the parallel file system", "Bytes read from the parallel file system", "When the ranks asked",
+		"Requests and how long they took", "What the parallel file system was asked", "The trees and their balance", "How even the ranks are",
+		"What the nodes held at the end", "Kinds of paths", "What is worth routing", "What is worth pruning", "Hottest paths", "Where this is from")
+	if desk.Headings != nil && (len(desk.Plots) < 7 || desk.Shapes < 10) {
+		t.Errorf("%d plots with %d shapes", len(desk.Plots), desk.Shapes)
 	}
 	totals := map[string]float64{}
 	for name, columns := range table(t, out+"/profiling/cluster/all-profiling_aggregate.csv") {

@@ -28,6 +28,10 @@ const (
 	nodes     = 4
 	processes = 2 // per node
 	code      = "import scipy.stats"
+	// Where the packages are in the view.
+	packages = "/sw/envs/science/lib/python3.11/site-packages"
+	// settled is how long a directory must be quiet before anybody keeps its listing.
+	settled = 3 * time.Second
 )
 
 // pfs is the file system of the demonstration.
@@ -76,11 +80,12 @@ func profiled(ctx context.Context, dir string) (jobDir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	site, err := cluster.CopyPackages(dir)
-	if err != nil {
+	backing := filepath.Join(dir, "backing")
+	if _, err := cluster.CopyPackages(filepath.Dir(filepath.Join(backing, packages))); err != nil {
 		return "", err
 	}
-	server, err := cluster.PFS(dir, site, nodes, pfs)
+	time.Sleep(settled)
+	server, err := cluster.PFS(dir, backing, nodes, pfs)
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +107,7 @@ func profiled(ctx context.Context, dir string) (jobDir string, err error) {
 		}
 	}()
 	if err := cluster.Together(nodes, processes, func(node int) *exec.Cmd {
-		return cluster.Python(ctx, job.Mount(node), code)
+		return cluster.Python(ctx, job.Mount(node)+packages, code)
 	}); err != nil {
 		return "", err
 	}

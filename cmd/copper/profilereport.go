@@ -67,8 +67,8 @@ func (c *profileReportCmd) counted() (*profiling.Cluster, profiling.About, error
 }
 
 // about is what the job's directory tells of the job.
-func about(job profiling.Dir, missing string) profiling.About {
-	a := profiling.About{Missing: missing}
+func about(job profiling.Dir, missing string) (a profiling.About) {
+	a.Missing = missing
 	say := func(label, value string) {
 		if value != "" {
 			a.Origin = append(a.Origin, profiling.Labelled{Label: label, Value: value})
