@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/csv"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,41 @@ func TestProfile(t *testing.T) {
 
 	imports(t, job, 1)
 	ioctls(t, job.Mount(1)+"/numpy", 200, 300, 400, 500, 600, 1100, 1200, 1300, 1700, 2000, 2200, 2300, 2400, 2500)
+	written := map[string]map[string]map[string]float64{}
+	for _, name := range []string{"operation_counts", "operation_times", "cache_hits", "cache_misses", "data_cache_events", "tree_cache_events",
+		"metadata_cache_events", "ioctl_events", "data_cache_size", "tree_cache_size", "metadata_cache_size", "profiling_aggregate", "profiling_operations"} {
+		if found := endingWith(t, out+"/profiling/ioctl", "-"+name+".csv"); len(found) == 1 {
+			written[name] = table(t, found[0])
+		} else {
+			t.Errorf("ioctl: %d files %s", len(found), name)
+		}
+	}
+	counts, hitsOf, missesOf := written["operation_counts"]["read"]["calls"], written["cache_hits"]["read"]["hits"], written["cache_misses"]["read"]["misses"]
+	if counts == 0 || counts != hitsOf+missesOf || written["operation_times"]["read"]["total_latency_seconds"] <= 0 || written["ioctl_events"]["300"]["calls"] != 1 ||
+		written["data_cache_size"]["bytes"]["value"] != written["profiling_aggregate"]["data_cache_bytes"]["value"] {
+		t.Errorf("ioctls wrote %v", written)
+	}
+	// The others, on another node, whose figures begin at 0 again; the job's own don't.
+	ioctls(t, job.Mount(2)+"/numpy", 700, 800, 900, 1000, 1400, 1500, 1600, 2100, 300, 500, 1100, 2200, 1800, 1900, 600, 100, 2300)
+	for name, figure := range map[string]string{"operation_counts": "calls", "cache_hits": "hits", "cache_misses": "misses"} {
+		for _, file := range endingWith(t, out+"/profiling/ioctl", "-"+name+".csv") {
+			if file := table(t, file); file["read"][figure] != 0 && file["read"][figure] != written[name]["read"][figure] {
+				t.Errorf("%s does not begin again: %v", name, file["read"])
+			}
+		}
+		if n := len(endingWith(t, out+"/profiling/ioctl", "-"+name+".csv")); n != 2 {
+			t.Errorf("%s of %d nodes", name, n)
+		}
+	}
+	emptied := 0
+	for _, file := range endingWith(t, out+"/profiling/ioctl", "-data_cache_size.csv") {
+		if table(t, file)["entries"]["value"] == 0 {
+			emptied++
+		}
+	}
+	if emptied != 1 {
+		t.Errorf("%d nodes have no data after 100 was called on one", emptied)
+	}
 	if s, err := job.Run(ctx, "status", "--csv"); err != nil || !strings.Contains(s, "all,,combined,") {
 		t.Errorf("status --csv: %v: %s", err, s)
 	}
@@ -93,10 +129,10 @@ func TestProfile(t *testing.T) {
 	for began := time.Now(); len(sets()) < nodes && time.Since(began) < time.Minute; time.Sleep(50 * time.Millisecond) {
 	}
 	before := status(t, job)
-	if _, err := job.Stop(ctx); err != nil {
+	summary, err := job.Stop(ctx)
+	if err != nil {
 		t.Fatal(err)
 	}
-
 	counted := server.Counts() // before its tree is walked
 
 	small := []string{"_summary.md", "_operations.csv", "_aggregate.csv", "_timeline.csv", "_top_paths.csv"}
@@ -112,14 +148,6 @@ func TestProfile(t *testing.T) {
 	}
 	if len(sets()) < nodes {
 		t.Errorf("%d files of runtime snapshots", len(sets()))
-	}
-	for _, name := range []string{"operation_counts", "operation_times", "cache_hits", "cache_misses", "data_cache_events", "tree_cache_events",
-		"metadata_cache_events", "ioctl_events", "data_cache_size", "tree_cache_size", "metadata_cache_size", "profiling_aggregate", "profiling_operations"} {
-		if files := endingWith(t, out+"/profiling/ioctl", "-"+name+".csv"); len(files) != 1 {
-			t.Errorf("ioctl: %s: %d files", name, len(files))
-		} else {
-			table(t, files[0])
-		}
 	}
 	for _, name := range []string{"data", "tree", "metadata"} {
 		if n := len(endingWith(t, out+"/tables/final", "-"+name+"_cache_table.csv")); n != nodes {
@@ -192,6 +220,14 @@ func TestProfile(t *testing.T) {
 	if totals["total_read_bytes"] == 0 || totals["total_measured_latency_seconds"] <= 0 || totals["total_negative_results"] == 0 ||
 		totals["metadata_enoent_ttl_serves"] == 0 || totals["tree_0_bytes_out"]+totals["tree_1_bytes_out"] == 0 {
 		t.Errorf("nothing was counted: %v", totals)
+	}
+	// The closing summary.
+	for _, want := range []string{fmt.Sprintf("requests     %.0f answered", calls), fmt.Sprintf("%.0f operations and ", totals["pfs_operations"]),
+		fmt.Sprintf("made; %.0f operations and ", totals["estimated_cache_served_operations_saved_by_copper"]),
+		fmt.Sprintf("failovers    %.0f questions", totals["failovers"]), "outputs      " + out, "copper profile report " + out} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("the summary lacks %q:\n%s", want, summary)
+		}
 	}
 	// What the PFS counted. Its clients' kernels read whole pages, and walk.
 	same("listings of the PFS", totals["pfs_readdir"], float64(counted.Listings))

@@ -25,9 +25,8 @@ import (
 )
 
 const (
-	nodes     = 4
-	processes = 2 // per node
-	code      = "import scipy.stats"
+	nodes = 8
+	code  = "import scipy.stats"
 	// Where the packages are in the view.
 	packages = "/sw/envs/science/lib/python3.11/site-packages"
 	// settled is how long a directory must be quiet before anybody keeps its listing.
@@ -106,7 +105,7 @@ func profiled(ctx context.Context, dir string) (jobDir string, err error) {
 			err = errors.Join(err, e)
 		}
 	}()
-	if err := cluster.Together(nodes, processes, func(node int) *exec.Cmd {
+	if err := cluster.Together(nodes, 1, func(node int) *exec.Cmd {
 		return cluster.Python(ctx, job.Mount(node)+packages, code)
 	}); err != nil {
 		return "", err
@@ -131,7 +130,17 @@ func take(ctx context.Context, page, picture string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	if err := b.Open(ctx, page, browser.Look{Size: browser.Size{Width: 1100, Height: 1400}}); err != nil {
+	look := browser.Look{Size: browser.Size{Width: 1040, Height: 1400}}
+	if err := b.Open(ctx, page, look); err != nil {
+		return err
+	}
+	// Until the end of the first figures of latencies.
+	var end float64
+	if err := b.Evaluate(ctx, `document.querySelector(".small").getBoundingClientRect().bottom + 16`, &end); err != nil {
+		return err
+	}
+	look.Height = int(end)
+	if err := b.Open(ctx, page, look); err != nil {
 		return err
 	}
 	return b.Screenshot(ctx, picture, false)
