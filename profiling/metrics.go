@@ -98,6 +98,7 @@ func metrics() []Metric {
 			func(s *Snapshot) int64 { return t.of(&s.Store).Entries })
 		of(t.name+"_cache_bytes", "bytes", "store", "their size", func(s *Snapshot) int64 { return t.of(&s.Store).Bytes })
 	}
+	of("warmed_accesses", "count", "store/manifest", "accesses that copper warm made; the requests with which it shows the kernel what is warm are counted like all others", func(s *Snapshot) int64 { return s.Warmed })
 	of("pfs_lstat", "count", "store", "attributes asked of the PFS", func(s *Snapshot) int64 { return s.PFS.Lstat })
 	of("pfs_readdir", "count", "store", "directories read from the PFS", func(s *Snapshot) int64 { return s.PFS.Readdir })
 	of("pfs_readlink", "count", "store", "symbolic links read from the PFS", func(s *Snapshot) int64 { return s.PFS.Readlink })

@@ -159,6 +159,7 @@ func (c *Cluster) warnings(about About) (all []string) {
 	say("evictions", "table entry was", "table entries were", "%s given up for want of memory, and asked for again if it was wanted: --memory gives more.")
 	say("total_errors", "request", "requests", "%s ended with an error other than \"not there\".")
 	say("kernel_cache_off", "kernel was", "kernels were", "%s told to keep nothing (--kernel-cache off): nearly every use of a file is counted, and the run was slower than others.")
+	say("warmed_accesses", "access was", "accesses were", "%s made by copper warm before the application asked: what it showed the kernels is counted as requests, and as used.")
 	if c.Value("kernel_questions") == 0 {
 		all = append(all, "No kernel asked anything: nothing was read through the mounts. Was the application given paths below the mount? copper env prints them.")
 	}

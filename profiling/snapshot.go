@@ -21,6 +21,7 @@ type Snapshot struct {
 
 	Requests    map[string]uint64 // that the kernel sent, by FUSE opcode
 	PushedBytes int64             // put into the page cache before the kernel asked
+	Warmed      int64             // accesses of copper warm
 	Store       store.Stats
 	PFS         store.OriginCounts
 	Network     Network
