@@ -131,38 +131,30 @@ func timeMarks(length time.Duration) (marks []mark) {
 	return marks
 }
 
-// roundStep is a round part of length, of which there are four to seven or so.
+// roundSteps are the distances of marks on an axis of time.
+var roundSteps = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
+
+// roundStep is a round part of length, of which there are not too many.
 func roundStep(length time.Duration) time.Duration {
-	for unit := 100 * time.Millisecond; ; unit *= 10 {
-		for _, n := range []time.Duration{1, 2, 5} {
-			step := n * unit
-			switch step { // minutes and hours have sixty parts
-			case 100 * time.Second:
-				step = 2 * time.Minute
-			case 200 * time.Second:
-				step = 5 * time.Minute
-			case 500 * time.Second:
-				step = 10 * time.Minute
-			case 1000 * time.Second:
-				step = 20 * time.Minute
-			case 2000 * time.Second:
-				step = time.Hour
-			case 5000 * time.Second:
-				step = 2 * time.Hour
-			}
-			if length/step <= 7 {
-				return step
-			}
+	for _, step := range roundSteps {
+		if length/step <= 7 {
+			return step
 		}
 	}
+	return (length / 7).Truncate(24*time.Hour) + 24*time.Hour
 }
 
 func shownTime(at, step time.Duration) string {
 	switch {
 	case step < time.Second:
 		return fmt.Sprintf("%.1f s", at.Seconds())
-	case step < time.Minute:
+	case step < 30*time.Second:
 		return fmt.Sprintf("%.0f s", at.Seconds())
+	case step < time.Minute:
+		return fmt.Sprintf("%.1f min", at.Minutes())
 	case step < time.Hour:
 		return fmt.Sprintf("%.0f min", at.Minutes())
 	}
