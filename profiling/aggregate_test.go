@@ -168,6 +168,9 @@ func TestFind(t *testing.T) {
 	if f, err := Find(string(job), PreDestroy, AggregateFile, running); err != nil || f.Job != job || f.Set != job.Set(PreDestroy) {
 		t.Errorf("%+v, %v", f, err)
 	}
+	if f, err := Find(filepath.Join(string(job), "profiling"), PreDestroy, AggregateFile, running); err != nil || f.Job != job {
+		t.Errorf("%+v, %v", f, err)
+	}
 	f, err := Find(job.Set(PreDestroy), Final, AggregateFile, none)
 	if err != nil || f.Out() != job.Cluster() {
 		t.Errorf("%+v, %v", f, err)

@@ -61,6 +61,9 @@ func Find(dir, tag, name string, job func(dir string) (is bool, state string)) (
 		}
 		return f, nil
 	}
+	if filepath.Base(dir) == "profiling" {
+		dir = filepath.Dir(dir)
+	}
 	set := Dir(dir).Set(tag)
 	if files, err := filesNamed(set, name); err == nil && len(files) > 0 {
 		return Found{Set: set, Job: Dir(dir)}, nil
