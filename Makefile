@@ -99,7 +99,7 @@ screenshot: copper
 	@$(GO) run ./ci/screenshot
 
 bench: bench-overlay bench-node bench-launch
-	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/...
+	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/... ./profiling
 
 # The wire against a bare TCP ping-pong, grpc-go and iperf3. A module of its own, so that the
 # product does not depend on its opponents.

@@ -48,11 +48,10 @@ func synthetic(t testing.TB, job Dir, n int, o RecorderOptions) {
 	}
 }
 
-// TestAggregateAurora: as many ranks as the largest machine has nodes, in bounded time and memory.
-func TestAggregateAurora(t *testing.T) {
-	const ranks = aurora
-	dir := Dir(t.TempDir())
-	synthetic(t, dir, ranks, RecorderOptions{})
+// aggregated sums a job of so many ranks up, writes what is made of it, and says what that took: memory
+// in bytes, as the operating system gave it.
+func aggregated(t testing.TB, dir Dir, ranks int) (c *Cluster, took time.Duration, memory uint64, page int64) {
+	t.Helper()
 	began := time.Now()
 	c, err := Aggregate(dir.Set(Final))
 	if err != nil {
@@ -61,20 +60,41 @@ func TestAggregateAurora(t *testing.T) {
 	if _, err := c.Write(dir.Cluster(), "all", ranks); err != nil {
 		t.Fatal(err)
 	}
-	page, err := c.WriteReport(dir.Cluster(), "all", About{Job: "7", Hosts: make([]string, ranks)})
+	report, err := c.WriteReport(dir.Cluster(), "all", About{Job: "7", Hosts: make([]string, ranks)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	took := time.Since(began)
+	took = time.Since(began)
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	info, err := os.Stat(page)
+	info, err := os.Stat(report)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d ranks: %.2f s, %d MiB, a page of %d KiB", ranks, took.Seconds(), mem.Sys>>20, info.Size()>>10)
-	if took > time.Minute || mem.Sys > 1<<30 || info.Size() > 1<<20 {
-		t.Errorf("%v and %d bytes, a page of %d", took, mem.Sys, info.Size())
+	return c, took, mem.Sys, info.Size()
+}
+
+// BenchmarkAggregateAurora prints the seconds and the memory.
+func BenchmarkAggregateAurora(b *testing.B) {
+	dir := Dir(b.TempDir())
+	synthetic(b, dir, aurora, RecorderOptions{Top: 50})
+	for b.Loop() {
+		_, took, memory, _ := aggregated(b, dir, aurora)
+		b.ReportMetric(took.Seconds(), "s")
+		b.ReportMetric(float64(memory)/(1<<20), "MiB")
+	}
+	b.ReportMetric(aurora, "ranks")
+}
+
+// TestAggregateAurora: as many ranks as the largest machine has nodes, in bounded time and memory.
+func TestAggregateAurora(t *testing.T) {
+	const ranks = aurora
+	dir := Dir(t.TempDir())
+	synthetic(t, dir, ranks, RecorderOptions{Top: 50})
+	c, took, memory, page := aggregated(t, dir, ranks)
+	t.Logf("%d ranks: %.2f s, %d MiB, a page of %d KiB", ranks, took.Seconds(), memory>>20, page>>10)
+	if took > time.Minute || memory > 1<<30 || page > 1<<20 {
+		t.Errorf("%v and %d bytes, a page of %d", took, memory, page)
 	}
 	for name, want := range map[string]float64{"ranks": ranks, "pfs_operations": ranks * (ranks - 1) / 2, "total_counted_fuse_operations": ranks * 11,
 		"tree_9_asked": ranks, "cache_hit_ratio": 5.0 / 6, "suspects": 0} {

@@ -234,10 +234,10 @@ func (d *searched) hint() string {
 			most, class = n, name
 		}
 	}
-	switch {
-	case class == HwcapsProbe || class == PythonZipProbe || class == VirtualEnvProbe:
+	switch class {
+	case HwcapsProbe, PythonZipProbe, VirtualEnvProbe:
 		return hints[class]
-	case class == MissingSharedLibrary:
+	case MissingSharedLibrary:
 		return "nothing in it was used: take it out of LD_LIBRARY_PATH, or put it last"
 	}
 	return "nothing in it was used: take it out of PYTHONPATH or PATH, or put it last"

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/copper-hpc/copper/ci/cluster"
+	"github.com/copper-hpc/copper/ci/slowfs"
 )
 
 // table reads a CSV file below its heading: the numbers of the rows by the row's first field and the
@@ -231,6 +232,16 @@ func TestProfile(t *testing.T) {
 	}
 	// What the PFS counted. Its clients' kernels read whole pages, and walk.
 	same("listings of the PFS", totals["pfs_readdir"], float64(counted.Listings))
+	same("files opened at the PFS", totals["pfs_open"], float64(counted.Op(slowfs.OpOpen)))
+	same("links of the PFS", totals["pfs_readlink"], float64(counted.Op(slowfs.OpReadLink)))
+	// Its clients look up what leads to a path as well, and each root has a client of its own.
+	looked := float64(counted.Op(slowfs.OpLookup) + counted.Op(slowfs.OpGetAttr))
+	if got := totals["pfs_lstat"]; got > looked || 2*got < looked {
+		t.Errorf("%v attributes asked of the PFS, which counted %v", got, looked)
+	}
+	if got, want := totals["pfs_read"], float64(counted.Op(slowfs.OpRead)); got > want || got < float64(counted.Bytes)/(1<<20) {
+		t.Errorf("%v chunks read from the PFS, which counted %v reads of %d bytes", got, want, counted.Bytes)
+	}
 	if got, want := totals["pfs_read_bytes"], float64(counted.Bytes); got > want || got < 0.98*want {
 		t.Errorf("%v bytes read from the PFS, which counted %v", got, want)
 	}

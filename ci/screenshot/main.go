@@ -91,7 +91,9 @@ func profiled(ctx context.Context, dir string) (jobDir string, err error) {
 	defer func() { err = errors.Join(err, server.Close()) }()
 	for _, e := range cluster.MPIEnvironment() {
 		if name, value, ok := strings.Cut(e, "="); ok {
-			os.Setenv(name, value)
+			if err := os.Setenv(name, value); err != nil {
+				return "", err
+			}
 		}
 	}
 	job, err := cluster.Launch(ctx, cluster.Options{Copper: copper, Dir: dir, Nodes: nodes, Target: cluster.Target(dir),
