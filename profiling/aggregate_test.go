@@ -197,6 +197,38 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestLastSet(t *testing.T) {
+	job := Dir(t.TempDir())
+	last := func(want string) {
+		t.Helper()
+		if got := job.LastSet(AggregateFile); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	write := func(tag string, pids ...int) {
+		t.Helper()
+		for _, pid := range pids {
+			s := example(RecorderOptions{})
+			s.PID = pid
+			if err := s.write(job.Set(tag)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	last("")
+	write(runtimeTag(1), 1, 2, 3)
+	write(runtimeTag(2), 1, 2)
+	last(runtimeTag(1))
+	write(runtimeTag(3), 1, 2, 3)
+	write(runtimeTag(4), 1)
+	last(runtimeTag(3))
+	write(IoctlTag, 1, 2, 3, 4)
+	write(PreDestroy, 1)
+	last(PreDestroy)
+	write(Final, 1)
+	last(Final)
+}
+
 func TestUsePaths(t *testing.T) {
 	target := t.TempDir()
 	for _, p := range []string{"/sw/envs/a/lib/used.py", "/sw/envs/a/lib/unused.py", "/sw/envs/b/unused.py"} {

@@ -140,7 +140,7 @@ func (c *Cluster) warnings(about About) (all []string) {
 	}
 	if n := len(about.Hosts) - c.Files; n > 0 {
 		all = append(all, fmt.Sprintf("%s of %s ranks are missing in these figures%s: they had not written yet, were killed (time limit, memory, "+
-			"a lost node), or the file system of their outputs hung. What they did is not known; their logs are in the job's logs/.",
+			"a lost node), or the file system of their outputs hung. Their logs are in the job's logs/; with -I, what they had counted until then is in profiling/"+runtimePrefix+"….",
 			grouped(float64(n)), grouped(float64(len(about.Hosts))), c.missing(about.Hosts)))
 	}
 	if n := len(c.Unreadable); n > 0 {

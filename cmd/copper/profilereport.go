@@ -50,7 +50,7 @@ func (c *profileReportCmd) counted() (*profiling.Cluster, profiling.About, error
 			}
 			return profiling.Nothing(), about(job, missing), nil
 		}
-		missing = fmt.Sprintf("These are the counts of %s, the last set that was written: %s.", tag, none.Why)
+		missing = fmt.Sprintf("These are the counts of %s, the last set that was written: %s.", tag, none.State)
 		c.Tag = tag
 		found, err = c.find(profiling.AggregateFile)
 	}
