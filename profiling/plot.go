@@ -172,7 +172,7 @@ func decades(first, last int) (marks []mark) {
 		if at < first || at > last {
 			continue
 		}
-		if share := 100 * float64(at-first) / float64(last-first+1); share < 85 {
+		if share := 100 * float64(at-first) / float64(last-first+1); share < 80 {
 			marks = append(marks, mark{share, took(d), false})
 		}
 	}

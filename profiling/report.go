@@ -209,7 +209,10 @@ func (c *Cluster) savings() []saving {
 		case s.with < s.without:
 			s.Headline, s.Than = percentLess(s.with/s.without)+s.less, "1 for every "+ratio(s.without/max(s.with, 1))
 		default:
-			s.Headline, s.Than = "none saved", "its ranks had little in common"
+			s.Headline, s.Than = "none saved", "the ranks had little in common"
+			if c.Files == 1 {
+				s.Than = "one rank has nobody to share with"
+			}
 		}
 	}
 	return []saving{made, bytes}

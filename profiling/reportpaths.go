@@ -21,7 +21,7 @@ func (c *Cluster) pathSections() (all []section) {
 		}
 	}
 	if len(top) == 0 {
-		return []section{{Title: "Which files they were", Text: "was not asked for: a job that is started with -N 100 or -A also tells which paths were used most, which names were looked for in vain, and what to route and to prune."}}
+		return []section{{Title: "Which files they were", Text: "That was not asked for: a job that is started with -N 100 or -A also tells which paths were used most, which names were looked for in vain, and what to route and to prune."}}
 	}
 	hot := sheet{Title: "hottest paths", Columns: named("requests", "waited", "bytes", "path:path", "kind:text")}
 	missed := sheet{Title: "most missed names", Columns: named("requests", "name:path", "hint:hint")}
