@@ -150,7 +150,8 @@ type Totals struct {
 	// (LOOKUP, GETATTR, READLINK, READ, READDIR) less the operations that did. What the kernels
 	// answered themselves is not counted as saved.
 	PFSOperationsSaved int64 `json:"pfs_operations_saved"`
-	// PFSBytesSaved is ReadBytes and PushedBytes less PFSBytes.
+	// PFSBytesSaved is what the kernels asked for and what was warmed for them, less PFSBytes. What was
+	// pushed beside is not counted: without Copper they need not have read all of it.
 	PFSBytesSaved int64 `json:"pfs_bytes_saved"`
 	Failovers     int64 `json:"failovers"`
 	DirectReads   int64 `json:"direct_reads"`
@@ -201,7 +202,7 @@ func Collect(job *Job, answers []Answered) Status {
 
 func total(nodes []NodeStatus) Totals {
 	t := Totals{Nodes: len(nodes)}
-	var hits, questions, askable int64
+	var hits, questions, askable, warmed int64
 	for _, n := range nodes {
 		for _, count := range n.Requests {
 			t.Requests += count
@@ -221,6 +222,7 @@ func total(nodes []NodeStatus) Totals {
 		}
 		t.ReadBytes += n.ReadBytes
 		t.PushedBytes += n.PushedBytes
+		warmed += n.Warm.Mapped
 		t.PFSBytes += n.PFS.Bytes
 		t.MemoryUsed += n.Memory.Used
 		t.Failovers += n.Failovers
@@ -236,6 +238,6 @@ func total(nodes []NodeStatus) Totals {
 		t.HitRate = float64(hits) / float64(questions)
 	}
 	t.PFSOperationsSaved = max(askable-t.PFSOperations, 0)
-	t.PFSBytesSaved = max(t.ReadBytes+t.PushedBytes-t.PFSBytes, 0)
+	t.PFSBytesSaved = max(t.ReadBytes+warmed-t.PFSBytes, 0)
 	return t
 }

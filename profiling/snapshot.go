@@ -22,6 +22,7 @@ type Snapshot struct {
 	Requests    map[string]uint64 // that the kernel sent, by FUSE opcode
 	PushedBytes int64             // put into the page cache before the kernel asked
 	Warmed      int64             // accesses of copper warm
+	WarmedBytes int64             // of PushedBytes, by copper warm
 	Store       store.Stats
 	PFS         store.OriginCounts
 	Network     Network

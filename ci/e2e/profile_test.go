@@ -214,6 +214,8 @@ func TestProfile(t *testing.T) {
 	same("misses of the operations", misses, totals["total_cache_misses"])
 	same("calls of the operations", calls, totals["total_counted_fuse_operations"])
 	same("requests of the paths", paths, requests)
+	same("bytes saved", totals["estimated_bytes_saved_by_copper"], totals["total_read_bytes"]-totals["pfs_read_bytes"])
+	same("bytes saved of the status", totals["estimated_bytes_saved_by_copper"], float64(before.Totals.PFSBytesSaved))
 	same("saved", totals["estimated_cache_served_operations_saved_by_copper"], totals["kernel_questions"]-totals["pfs_operations"])
 	// The status before the stop: nobody asked since.
 	same("PFS operations of the status", totals["pfs_operations"], float64(before.Totals.PFSOperations))
@@ -271,6 +273,35 @@ func TestProfile(t *testing.T) {
 	}
 	t.Logf("%v requests, %v hits, %v misses, %v PFS operations, %v bytes; %d of %d paths used", calls, hits, misses,
 		totals["pfs_operations"], totals["pfs_read_bytes"], used, all)
+}
+
+// TestWithoutCopper: what the outputs say that there would have been to do without Copper is no more than
+// what a node without it does, and not much less.
+func TestWithoutCopper(t *testing.T) {
+	direct, server := pfs(t, site(t), 1)
+	if err := cluster.Together(1, 1, func(int) *exec.Cmd {
+		return cluster.Python(t.Context(), filepath.Join(direct, "pfs0"), "import scipy.stats")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	truth := server.Counts()
+	dir, _ := pfs(t, site(t), 1)
+	job := start(t, cluster.Options{Dir: dir, Nodes: 1, Target: cluster.Target(dir), Args: lifetime})
+	imports(t, job, 1)
+	said := status(t, job).Nodes[0]
+	questions := int64(0)
+	for _, op := range []string{"LOOKUP", "GETATTR", "READLINK", "READ", "READDIR"} {
+		questions += said.Requests[op]
+	}
+	operations := truth.Metadata() + truth.Op(slowfs.OpRead)
+	t.Logf("said: %d operations, %d bytes; a node without Copper: %d, %d of them to open files and directories; %d bytes", questions, said.ReadBytes,
+		operations, truth.Op(slowfs.OpOpen)+truth.Op(slowfs.OpOpenDir), truth.Bytes)
+	if questions > operations || 2*questions < operations {
+		t.Errorf("%d operations instead of %d", questions, operations)
+	}
+	if said.ReadBytes > truth.Bytes*102/100 || 2*said.ReadBytes < truth.Bytes {
+		t.Errorf("%d bytes instead of %d", said.ReadBytes, truth.Bytes)
+	}
 }
 
 // TestProfileNothing: where nothing was asked for, nothing is written, and that is what the tools say.
