@@ -16,7 +16,7 @@ import (
 )
 
 // profileRounds is how often an import with profiling is compared with one without.
-const profileRounds = 15
+const profileRounds = 25
 
 // profiled compares an import in a job with all of profiling on with one in a job without: its time, and
 // the processor time of the daemon and of the importer together, which other load does not disturb.
