@@ -4,6 +4,7 @@
 # make test-sites  run jobs on several hosts and under Slurm, as on the machines; as root
 # make demo      see it work, in a few minutes
 # make bench     measure; slower
+# make screenshot  run a small job and take the documentation's picture of its report
 # make fuzz      feed every decoder and protocol end with bytes that nobody sent, FUZZTIME=30s each
 # make install PREFIX=/usr/local
 
@@ -28,7 +29,7 @@ links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" 
 VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 STAMP := -ldflags "-X main.version=$(VERSION) -X main.committed=$(shell git log -1 --format=%cI 2>/dev/null)"
 
-.PHONY: all copper mpich deps test test-sites unit race e2e lint demo bench bench-overlay bench-node bench-launch fuzz install install-files clean
+.PHONY: all copper mpich deps test test-sites unit race e2e lint demo screenshot bench bench-overlay bench-node bench-launch fuzz install install-files clean
 
 all: copper
 
@@ -65,6 +66,7 @@ race:
 
 # In parallel: the jobs of the fault matrix, which mostly wait.
 e2e: export COPPER_E2E = $(CURDIR)/bin
+e2e: export COPPER_REQUIRE_CHROMIUM = 1
 e2e:
 	$(GO) test -count=1 -timeout 15m -parallel 4 -skip '^TestSlurm[^J]' ./ci/e2e/...
 
@@ -91,8 +93,13 @@ demo:
 	@$(MAKE) --no-print-directory copper
 	@$(GO) run ./ci/demo
 
+# The picture of a real job's report, profiling/report.png.
+screenshot: copper
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || ci/deps test
+	@$(GO) run ./ci/screenshot
+
 bench: bench-overlay bench-node bench-launch
-	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/...
+	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/... ./profiling
 
 # The wire against a bare TCP ping-pong, grpc-go and iperf3. A module of its own, so that the
 # product does not depend on its opponents.

@@ -11,6 +11,7 @@ import (
 type Answer struct {
 	Request string // LOOKUP, GETATTR, READLINK, READ, READDIR or STATFS
 	Path    string // in the view
+	Began   time.Time
 	Took    time.Duration
 	Waited  bool // the answer was not in this process's memory
 	Absent  bool // it was "not there"
@@ -30,6 +31,6 @@ func (fs *filesystem) observed(a Answer, began time.Time, status gofuse.Status) 
 	default:
 		a.Failed = true
 	}
-	a.Took = time.Since(began)
+	a.Began, a.Took = began, time.Since(began)
 	fs.observe(a)
 }

@@ -35,6 +35,9 @@ func (d JobDir) Manifest() string { return filepath.Join(string(d), "manifest.gz
 // WriteManifest replaces the job's manifest.
 func (d JobDir) WriteManifest(content []byte) error { return writeFile(d.Manifest(), content) }
 
+// Profiles is the directory of what the daemons counted, where that was asked for.
+func (d JobDir) Profiles() string { return filepath.Join(string(d), "profiling", "final") }
+
 // RankLog is the log of one rank.
 func (d JobDir) RankLog(host string, pid int) string {
 	return filepath.Join(d.Logs(), fmt.Sprintf("%s-%d-output.log", host, pid))

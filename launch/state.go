@@ -38,6 +38,8 @@ type State struct {
 	Error    string    `json:"error,omitempty"`     // why it failed, one line
 	BadInput bool      `json:"bad_input,omitempty"` // the failure is the caller's to mend
 	Started  time.Time `json:"started"`             // of rank 0
+	Build    string    `json:"build,omitempty"`     // of rank 0: which Copper it is
+	Command  string    `json:"command,omitempty"`   // of rank 0
 	Changed  time.Time `json:"changed"`             // when this state was written
 	// Reached is when the job came to each phase.
 	Reached map[Phase]time.Time `json:"reached,omitempty"`

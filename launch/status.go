@@ -166,7 +166,8 @@ type Totals struct {
 	// (LOOKUP, GETATTR, READLINK, READ, READDIR) less the operations that did. What the kernels
 	// answered themselves is not counted as saved.
 	PFSOperationsSaved int64 `json:"pfs_operations_saved"`
-	// PFSBytesSaved is ReadBytes and PushedBytes less PFSBytes.
+	// PFSBytesSaved is what the kernels asked for and what was warmed for them, less PFSBytes. What was
+	// pushed beside is not counted: without Copper they need not have read all of it.
 	PFSBytesSaved int64 `json:"pfs_bytes_saved"`
 	Failovers     int64 `json:"failovers"`
 	DirectReads   int64 `json:"direct_reads"`
@@ -236,6 +237,6 @@ func (c *Counters) totals() Totals {
 		t.HitRate = float64(t.Hits) / float64(t.Questions)
 	}
 	t.PFSOperationsSaved = max(askable-t.PFSOperations, 0)
-	t.PFSBytesSaved = max(t.ReadBytes+t.PushedBytes-t.PFSBytes, 0)
+	t.PFSBytesSaved = max(t.ReadBytes+c.Warm.Mapped-t.PFSBytes, 0)
 	return t
 }

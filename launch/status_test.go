@@ -23,6 +23,7 @@ func nodeStatus(rank int) NodeStatus {
 			PFS:       PFSStatus{Operations: map[string]int64{"lstat": 4, "read": 2}, Bytes: 300},
 			Trees:     []TreeStatus{{BytesIn: 10, BytesOut: 20}, {Tree: 1, BytesIn: 1, BytesOut: 2}},
 			Failovers: 1, DirectReads: 2, Hedges: 5, HedgesWon: 3, Slow: 1, Suspects: 2, Restarts: 1, PushedBytes: 2048,
+			Warm: Warmth{Mapped: 1024},
 		},
 	}
 }
@@ -84,7 +85,7 @@ func TestCollect(t *testing.T) {
 	s := statusOf(t, job, []NodeStatus{nodeStatus(3), nodeStatus(0)}, MissingRank{1, "does not answer"}, MissingRank{2, ""})
 	want := Totals{
 		Nodes: 2, Missing: 2, Requests: 114, ReadBytes: 2000, HitRate: 0.6, Questions: 100, Hits: 60, MemoryUsed: 2 << 20,
-		PFSOperations: 12, PFSBytes: 600, PFSOperationsSaved: 100 - 12, PFSBytesSaved: 1400 + 4096,
+		PFSOperations: 12, PFSBytes: 600, PFSOperationsSaved: 100 - 12, PFSBytesSaved: 1400 + 2048,
 		Failovers: 2, DirectReads: 4, OverlayBytes: 44,
 		Hedges: 10, HedgesWon: 6, Slow: 2, Suspicions: 4, Restarts: 2, PushedBytes: 4096,
 	}
@@ -199,7 +200,7 @@ func TestStatusText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"job 7: ready", "2 of 3 nodes answer", "1h0m0s", "1.0 MiB  1.0 GiB", "/tmp/user/copper\n",
-		"rank 1 on n2: it is silent", "60.0%", "12 operations and 600 B made; 88 operations and 5.4 KiB saved",
+		"rank 1 on n2: it is silent", "60.0%", "12 operations and 600 B made; 88 operations and 3.4 KiB saved",
 		"\nrank 1 on n2 has given no answer to rank 2 on n1 since 2026-11-21 13:04:05, nor to 1 other node\n",
 		"\nrank 3 on n4 has given no answer to rank 0 on n1 since 2026-11-21 13:04:07\n",
 		"rank 0 on n1 was started again 1 time;", "2 questions went on to another node, 4 to the PFS directly",
@@ -213,7 +214,7 @@ func TestStatusText(t *testing.T) {
 	if err := s.WriteSummary(&summary); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"job 7 stopped", "114 answered", "88 operations and 5.4 KiB saved", "/logs/7"} {
+	for _, want := range []string{"job 7 stopped", "114 answered", "88 operations and 3.4 KiB saved", "/logs/7"} {
 		if !strings.Contains(summary.String(), want) {
 			t.Errorf("the summary lacks %q:\n%s", want, summary.String())
 		}

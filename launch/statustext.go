@@ -80,6 +80,9 @@ func (s Status) WriteTotals(w io.Writer) error {
 	out.WriteString(s.Totals.text())
 	out.WriteString(s.Totals.Compression.text())
 	fmt.Fprintf(out, "  outputs      %s\n", s.Dir)
+	if info, err := os.Lstat(s.Dir.Profiles()); err == nil && info.IsDir() {
+		fmt.Fprintf(out, "  profile      copper profile report %s\n", s.Dir)
+	}
 	if info, err := os.Lstat(s.Dir.Manifest()); err == nil && !info.ModTime().Before(s.Started) {
 		fmt.Fprintf(out, "  next time    copper launch --warm %s\n", s.Dir.Manifest())
 	}
@@ -98,9 +101,7 @@ func (t Totals) text() string {
 		t.PFSOperations, Bytes(t.PFSBytes), t.PFSOperationsSaved, Bytes(t.PFSBytesSaved))
 	fmt.Fprintf(out, "  hit rate     %s of the questions to the nodes' tables\n", percent(t.HitRate))
 	fmt.Fprintf(out, "  peers        %s sent from node to node\n", Bytes(t.OverlayBytes))
-	if t.Failovers+t.DirectReads > 0 {
-		fmt.Fprintf(out, "  repairs      %d questions went on to another node, %d to the PFS directly\n", t.Failovers, t.DirectReads)
-	}
+	fmt.Fprintf(out, "  failovers    %d questions went on to another node, %d to the PFS directly\n", t.Failovers, t.DirectReads)
 	if t.Hedges > 0 || t.Slow > 0 {
 		fmt.Fprintf(out, "  slow peers   %d questions were put to a second node, which was faster for %d", t.Hedges, t.HedgesWon)
 		if t.Slow > 0 {

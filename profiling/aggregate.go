@@ -1,6 +1,7 @@
 package profiling
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,14 @@ type Cluster struct {
 	Sum
 	top   map[string]*TopPath
 	paths map[string]*PathUse
+	lanes []lane
+}
+
+// lane is when one daemon was asked.
+type lane struct {
+	rank  int
+	who   string // <host>-<pid>
+	spans []Span
 }
 
 func newCluster() *Cluster {
@@ -68,6 +77,9 @@ func Aggregate(set string) (*Cluster, error) {
 		c.add(p)
 	}
 	slices.Sort(c.Unreadable)
+	slices.SortFunc(c.lanes, func(a, b lane) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.who, b.who))
+	})
 	if c.Files == 0 {
 		return nil, fmt.Errorf("%s: no daemon's files can be read: %s", set, c.Unreadable[0])
 	}
@@ -89,6 +101,12 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 			one.operations[o.Name] = &o
 		})
 	}
+	who := strings.TrimSuffix(filepath.Base(prefix), "-")
+	if err == nil && present[prefix+timelineFile] {
+		mine := lane{who: who}
+		mine.rank, mine.spans, err = readTimeline(prefix + timelineFile)
+		one.lanes = []lane{mine}
+	}
 	if err == nil && present[prefix+topFile] {
 		err = readTop(prefix+topFile, func(p *TopPath) { one.top[p.Path] = p })
 	}
@@ -100,7 +118,6 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 		return
 	}
 	one.Files = 1
-	who := strings.TrimSuffix(filepath.Base(prefix), "-")
 	for name, v := range one.values {
 		one.spread[name] = &spread{least: v, leastAt: who, most: v, at: who}
 	}
@@ -111,6 +128,7 @@ func (c *Cluster) read(prefix string, present map[string]bool) {
 func (c *Cluster) add(o *Cluster) {
 	c.Files += o.Files
 	c.Unreadable = append(c.Unreadable, o.Unreadable...)
+	c.lanes = append(c.lanes, o.lanes...)
 	c.Add(&o.Sum)
 	join(c.top, o.top, func(mine, other *TopPath) { mine.add(other) })
 	join(c.paths, o.paths, func(mine, other *PathUse) { mine.add(other) })

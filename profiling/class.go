@@ -32,7 +32,7 @@ var (
 	torch        = regexp.MustCompile(`/(site|dist)-packages/(torch|functorch|torchgen|torchvision|torchaudio)(/|$)`)
 	stdlib       = regexp.MustCompile(`/lib(64)?/python[0-9.]+(/|$)`)
 	binDirectory = regexp.MustCompile(`/s?bin(/[^/]*)?$`)
-	environment  = regexp.MustCompile(`^(.*?/(?:envs/[^/]+|\.?venv[^/]*|virtualenvs/[^/]+|(?:mini|ana)conda[^/]*|miniforge[^/]*|conda))(/|$)`)
+	environment  = regexp.MustCompile(`^(.*?/(?:envs/[^/]+|\.?venv[^/]*|virtualenvs/[^/]+|(?:(?:mini|ana)conda[^/]*|miniforge[^/]*|conda)(?:/envs/[^/]+)?))(/|$)`)
 )
 
 // Class tells what kind of path it is; missing, that there is nothing.

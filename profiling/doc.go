@@ -5,7 +5,8 @@
 // whether the answer was in this node's memory. That is always on. A [Snapshot] joins it with what the
 // other parts count; [Metrics] is the one table that says what is in it, from which outputs and
 // documentation are made. Written is only what was asked for, into the job's directory ([Dir]). After
-// the run [Aggregate] and [UsePaths] make cluster totals and lists of paths of the nodes' files.
+// the run [Aggregate] and [UsePaths] make cluster totals and lists of paths of the nodes' files, and
+// [Cluster.WriteReport] a page for people, of whatever there is.
 //
 // What the kernel answers from its own caches reaches no daemon and is not counted; every output
 // says so.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,7 @@ type NoProfileError struct {
 	Dir string
 	// Early: it is the right directory, where nothing is yet or ever will be; else it is a wrong one.
 	Early bool
+	State string // of the job, where it is known
 	Why   string
 }
 
@@ -60,14 +62,17 @@ func Find(dir, tag, name string, job func(dir string) (is bool, state string)) (
 		}
 		return f, nil
 	}
+	if filepath.Base(dir) == "profiling" {
+		dir = filepath.Dir(dir)
+	}
 	set := Dir(dir).Set(tag)
 	if files, err := filesNamed(set, name); err == nil && len(files) > 0 {
 		return Found{Set: set, Job: Dir(dir)}, nil
 	}
-	early := func(format string, args ...any) (Found, error) {
-		return Found{}, &NoProfileError{Dir: dir, Early: true, Why: fmt.Sprintf(format, args...)}
-	}
 	is, state := job(dir)
+	early := func(format string, args ...any) (Found, error) {
+		return Found{}, &NoProfileError{Dir: dir, Early: true, State: state, Why: fmt.Sprintf(format, args...)}
+	}
 	if !is {
 		if below, _ := filepath.Glob(filepath.Join(dir, "*", "job.json")); len(below) > 0 {
 			return wrong("it holds %d jobs; name one of them, such as %s", len(below), filepath.Dir(below[len(below)-1]))
@@ -75,10 +80,16 @@ func Find(dir, tag, name string, job func(dir string) (is bool, state string)) (
 		return wrong("it is no job's directory and has no files *-%s", name)
 	}
 	if others := setsWith(dir, name); len(others) > 0 {
+		if len(others) > namedSets {
+			others = slices.Concat(others[:namedSets/2], []string{"…"}, others[len(others)-namedSets/2:])
+		}
 		return early("there is no %s yet (%s); --tag takes one of: %s", set, state, strings.Join(others, ", "))
 	}
 	return early("no files *-%s below it (%s)", name, state)
 }
+
+// namedSets is how many tags an error names.
+const namedSets = 8
 
 // setsWith are the tags of a job that have files of that name.
 func setsWith(dir, name string) (tags []string) {
@@ -89,4 +100,26 @@ func setsWith(dir, name string) (tags []string) {
 		}
 	}
 	return tags
+}
+
+// latelySets is how many of the last periodic sets are compared: the very last may still be being written.
+const latelySets = 3
+
+// LastSet is the tag of the last set of a job's files of that name, "" if there is none. Of the periodic
+// ones it is the fullest of the last few.
+func (d Dir) LastSet(name string) (tag string) {
+	tags := setsWith(string(d), name)
+	for _, tag := range []string{Final, PreDestroy} {
+		if slices.Contains(tags, tag) {
+			return tag
+		}
+	}
+	tags = slices.DeleteFunc(tags, func(tag string) bool { return !strings.HasPrefix(tag, runtimePrefix) })
+	most := 0
+	for _, t := range tags[max(len(tags)-latelySets, 0):] { // by name, and so by time
+		if files, err := filesNamed(d.Set(t), name); err == nil && len(files) >= most {
+			tag, most = t, len(files)
+		}
+	}
+	return tag
 }

@@ -39,6 +39,7 @@ const (
 	summaryFile    = "profiling_summary.md"
 	operationsFile = "profiling_operations.csv"
 	AggregateFile  = "profiling_aggregate.csv"
+	timelineFile   = "profiling_timeline.csv"
 	topFile        = "profiling_top_paths.csv"
 	PathsFile      = "profiling_path_table.csv"
 )

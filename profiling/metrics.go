@@ -55,6 +55,13 @@ func metrics() []Metric {
 		total("total_read_bytes", "bytes", "file data given to the kernel for its READs", func(t *OperationCounts) float64 { return float64(t.Bytes) }),
 		{Name: "total_pushed_bytes", Unit: "bytes", Source: "fuse", Meaning: "file data put into the page cache before the kernel asked",
 			value: func(s *Snapshot) float64 { return float64(s.PushedBytes) }},
+		{Name: "total_warmed_bytes", Unit: "bytes", Source: "store/manifest", Meaning: "of these, what copper warm put there",
+			value: func(s *Snapshot) float64 { return float64(s.WarmedBytes) }},
+		{Name: "estimated_bytes_saved_by_copper", Unit: "bytes", Gauge: true, Source: "derived",
+			Meaning: "file data that the kernels asked for or that was warmed for them, less what was read from the PFS; a rank that reads for others may be below 0",
+			derived: func(v map[string]float64) float64 {
+				return v["total_read_bytes"] + v["total_warmed_bytes"] - v["pfs_read_bytes"]
+			}},
 		{Name: "estimated_cache_served_operations_saved_by_copper", Unit: "count", Gauge: true, Source: "derived",
 			Meaning: "requests that a client of the PFS would have made, less the operations that were made there; a rank that reads for others may be below 0",
 			derived: func(v map[string]float64) float64 {
@@ -106,6 +113,7 @@ func metrics() []Metric {
 			func(s *Snapshot) int64 { return t.of(&s.Store).Entries })
 		gauge(t.name+"_cache_bytes", "bytes", "store", "their size", func(s *Snapshot) int64 { return t.of(&s.Store).Bytes })
 	}
+	of("warmed_accesses", "count", "store/manifest", "accesses that copper warm made; the requests with which it shows the kernel what is warm are counted like all others", func(s *Snapshot) int64 { return s.Warmed })
 	of("pfs_lstat", "count", "store", "attributes asked of the PFS", func(s *Snapshot) int64 { return s.PFS.Lstat })
 	of("pfs_readdir", "count", "store", "directories read from the PFS", func(s *Snapshot) int64 { return s.PFS.Readdir })
 	of("pfs_readlink", "count", "store", "symbolic links read from the PFS", func(s *Snapshot) int64 { return s.PFS.Readlink })

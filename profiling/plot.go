@@ -2,111 +2,199 @@ package profiling
 
 import (
 	"fmt"
-	"html"
-	"html/template"
 	"math"
 	"strings"
+	"time"
 )
 
-// Widths of plots, in the units of their own coordinates; the page scales them.
-const (
-	plotWidth  = 720
-	labelWidth = 190
-	barHeight  = 22
-)
+// Plots are shapes only, which the page stretches to the width it has; their labels are text beside them.
 
 // bar is a labelled amount.
 type bar struct {
-	label string
-	value float64
-	shown string
+	Label, Shown string
+	Percent      float64 // of the longest
+	Faint        bool    // what it is compared with
 }
 
-// bars draws amounts beside each other, the longest over the whole width.
-func bars(title string, all []bar) template.HTML {
+// scaled makes the longest bar 100% long.
+func scaled(bars []bar, values []float64) []bar {
 	most := 0.0
-	for _, b := range all {
-		most = max(most, b.value)
+	for _, v := range values {
+		most = max(most, v)
 	}
-	out := &strings.Builder{}
-	beginPlot(out, title, len(all)*barHeight+4)
-	for i, b := range all {
-		width := 0.0
+	for i, v := range values {
 		if most > 0 {
-			width = b.value / most * (plotWidth - labelWidth - 110)
+			bars[i].Percent = math.Round(1000*v/most) / 10
 		}
-		y := i * barHeight
-		fmt.Fprintf(out, `<text x="%d" y="%d" class="label">%s</text><rect x="%d" y="%d" width="%.1f" height="%d" class="bar"/><text x="%.1f" y="%d">%s</text>`,
-			labelWidth-8, y+16, html.EscapeString(b.label), labelWidth, y+3, max(width, 0.5), barHeight-6, labelWidth+width+6, y+16, html.EscapeString(b.shown))
 	}
-	return endPlot(out)
+	return bars
 }
 
-// distribution draws how many requests took how long, on a logarithmic scale of time.
-func distribution(title string, h *Histogram) template.HTML {
-	first, last, most := -1, 0, uint64(0)
-	for i, c := range h.counts {
-		if c > 0 {
-			if first < 0 {
-				first = i
-			}
-			last, most = i, max(most, c)
-		}
-	}
-	if first < 0 {
-		return ""
-	}
-	const height = 90
-	out := &strings.Builder{}
-	beginPlot(out, title, height+22)
-	step := float64(plotWidth) / float64(last-first+1)
-	for i := first; i <= last; i++ {
-		tall := float64(h.counts[i]) / float64(most) * height
-		if h.counts[i] > 0 {
-			tall = max(tall, 1)
-		}
-		fmt.Fprintf(out, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" class="bar"/>`, float64(i-first)*step, height-tall, max(step-1, 0.5), tall)
-	}
-	for _, q := range []struct {
-		share  float64
-		anchor string
-	}{{0, "start"}, {1, "end"}} {
-		fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="%s">%v</text>`, int(q.share*plotWidth), height+16, q.anchor, short(h.Quantile(q.share)))
-	}
-	fmt.Fprintf(out, `<text x="%d" y="%d" text-anchor="middle">median %v, 99%% within %v</text>`, plotWidth/2, height+16,
-		short(h.Quantile(0.5)), short(h.Quantile(0.99)))
-	return endPlot(out)
+// shape is a path of SVG with the class that colours it.
+type shape struct{ Class, Path string }
+
+// chart is a plot of a width and height of its own units.
+type chart struct {
+	Title, Told   string // what it is, and what a reader who can't see it is told
+	Width, Height float64
+	Tall          int  // CSS pixels
+	Lanes         bool // it has the room of Rows, with or without some
+	Shapes        []shape
+	Rows          []mark // labels at its left side
+	Below         []mark
+	Under         string
+	Scale         *scale
 }
 
-// heatMap draws a timeline: a row for each daemon, or for some neighbours; the darker, the more requests.
-func heatMap(title string, t *timeline) template.HTML {
-	rowHeight := min(max(240/len(t.counts), 4), 24)
-	height := len(t.counts) * rowHeight
-	step := float64(plotWidth-labelWidth) / float64(len(t.tags))
-	out := &strings.Builder{}
-	beginPlot(out, title, height+22)
-	every := max(len(t.daemons)*14/height, 1) // labels need 14 units each
-	for i, row := range t.counts {
-		if i%every == 0 {
-			fmt.Fprintf(out, `<text x="%d" y="%d" class="label">%s</text>`, labelWidth-8, i*rowHeight+min(rowHeight, 14), html.EscapeString(t.daemons[i]))
+// mark is a label at some percent of a side.
+type mark struct {
+	At   float64
+	Text string
+	End  bool // it would stand out at the end
+}
+
+// scale is the legend of a heat map.
+type scale struct {
+	Levels      []string // classes
+	Least, Most string
+	Unit        string
+}
+
+// columns draws stacked amounts beside each other: of one column all layers, the first at the bottom.
+func columns(classes []string, layers ...[]float64) (all []shape, width, most float64) {
+	n := len(layers[0])
+	for i := range n {
+		sum := 0.0
+		for _, l := range layers {
+			sum += l[i]
 		}
-		for j, n := range row {
-			if n > 0 {
-				fmt.Fprintf(out, `<rect x="%.1f" y="%d" width="%.2f" height="%d" class="bar" opacity="%.2f"/>`, labelWidth+float64(j)*step, i*rowHeight,
-					max(step-0.5, 0.5), max(rowHeight-1, 1), 0.12+0.88*math.Log1p(n)/math.Log1p(t.most))
+		most = max(most, sum)
+	}
+	below := make([]float64, n)
+	for k, l := range layers {
+		out := &strings.Builder{}
+		for i, v := range l {
+			if v > 0 && most > 0 {
+				tall := 100 * v / most
+				if k == 0 {
+					tall = max(tall, 0.7) // seen at all
+				}
+				fmt.Fprintf(out, "M%d %.1fh.9v-%.1fh-.9z", i, 100-below[i], tall)
+				below[i] += tall
 			}
 		}
+		all = append(all, shape{classes[k], out.String()})
 	}
-	fmt.Fprintf(out, `<text x="%d" y="%d">%s</text><text x="%d" y="%d" text-anchor="end">%s</text>`, labelWidth, height+16,
-		html.EscapeString(strings.TrimPrefix(t.tags[0], runtimePrefix)), plotWidth, height+16, html.EscapeString(strings.TrimPrefix(t.tags[len(t.tags)-1], runtimePrefix)))
-	return endPlot(out)
+	return all, float64(n), most
 }
 
-func beginPlot(out *strings.Builder, title string, height int) {
-	fmt.Fprintf(out, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, plotWidth, height, html.EscapeString(title))
+// heatLevels is the number of colours of a heat map.
+const heatLevels = 7
+
+// level is the colour of a rate, from 1 on, by its square root; 0 for none.
+func (h *heat) level(rate float64) int {
+	if rate <= 0 {
+		return 0
+	}
+	return min(1+int(heatLevels*math.Sqrt(rate/h.most)), heatLevels)
 }
 
-func endPlot(out *strings.Builder) template.HTML {
-	out.WriteString("</svg>")
-	return template.HTML(out.String())
+// cells draws the map, neighbours of one colour as one.
+func (h *heat) cells() []shape {
+	paths := make([]strings.Builder, heatLevels+1)
+	for y, row := range h.rows {
+		for x := 0; x < len(row.rates); {
+			level, from := h.level(row.rates[x]), x
+			for x < len(row.rates) && h.level(row.rates[x]) == level {
+				x++
+			}
+			if level > 0 {
+				fmt.Fprintf(&paths[level], "M%d %dh%dv.94h-%dz", from, y, x-from, x-from)
+			}
+		}
+	}
+	var all []shape
+	for level := 1; level <= heatLevels; level++ {
+		all = append(all, shape{fmt.Sprint("heat", level), paths[level].String()})
+	}
+	return all
+}
+
+// timeMarks are round times of a plot that lasts so long.
+func timeMarks(length time.Duration) (marks []mark) {
+	step := roundStep(length)
+	for at := time.Duration(0); at <= length; at += step {
+		if share := 100 * float64(at) / float64(length); share < 92 {
+			marks = append(marks, mark{share, shownTime(at, step), false})
+		}
+	}
+	return marks
+}
+
+// roundSteps are the distances of marks on an axis of time.
+var roundSteps = []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour}
+
+// roundStep is a round part of length, of which there are not too many.
+func roundStep(length time.Duration) time.Duration {
+	for _, step := range roundSteps {
+		if length/step <= 7 {
+			return step
+		}
+	}
+	return (length / 7).Truncate(24*time.Hour) + 24*time.Hour
+}
+
+func shownTime(at, step time.Duration) string {
+	switch {
+	case step < time.Second:
+		return fmt.Sprintf("%.1f s", at.Seconds())
+	case step < 30*time.Second:
+		return fmt.Sprintf("%.0f s", at.Seconds())
+	case step < time.Minute:
+		return fmt.Sprintf("%.1f min", at.Minutes())
+	case step < time.Hour:
+		return fmt.Sprintf("%.0f min", at.Minutes())
+	}
+	return fmt.Sprintf("%.0f h", at.Hours())
+}
+
+// decades are the powers of ten within a range of buckets, for a logarithmic axis of time.
+func decades(first, last int) (marks []mark) {
+	step := time.Duration(10)
+	if last-first > 13*4 { // a decade is 13 buckets wide
+		step = 100
+	}
+	for d := time.Microsecond; d <= time.Hour; d *= step {
+		at := bucketOf(d)
+		if at < first || at > last {
+			continue
+		}
+		if share := 100 * float64(at-first) / float64(last-first+1); share < 80 {
+			marks = append(marks, mark{share, took(d), false})
+		}
+	}
+	return marks
+}
+
+// took is a duration with two or three digits.
+func took(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
+		if d >= u.unit {
+			v := float64(d) / float64(u.unit)
+			switch {
+			case v >= 99.95 || v == math.Trunc(v):
+				return fmt.Sprintf("%.0f %s", v, u.name)
+			case v >= 9.995:
+				return fmt.Sprintf("%.1f %s", v, u.name)
+			}
+			return fmt.Sprintf("%.2f %s", v, u.name)
+		}
+	}
+	return fmt.Sprintf("%d ns", d)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -98,6 +99,21 @@ func readPaths(path string, each func(*PathUse)) error {
 		}
 		return n.err
 	})
+}
+
+// readTimeline returns the rank, and when it was asked.
+func readTimeline(path string) (rank int, spans []Span, err error) {
+	err = eachRow(path, timelineColumns, func(f []string) error {
+		var n numbers
+		rank = int(n.int(f[0]))
+		p := Span{Began: tick(math.Round(n.float(f[1]) * ticks)), Requests: n.int(f[3]), Misses: n.int(f[4]), Took: n.duration(f[5])}
+		p.Ended = p.Began + tick(math.Round(n.float(f[2])*ticks))
+		if n.err == nil && p.Ended > p.Began {
+			spans = append(spans, p)
+		}
+		return n.err
+	})
+	return rank, spans, err
 }
 
 func readTop(path string, each func(*TopPath)) error {

@@ -48,6 +48,7 @@ func operationOf(request string) (Operation, bool) {
 type Answer struct {
 	Request string // FUSE opcode
 	Path    string // in the view
+	Began   time.Time
 	Took    time.Duration
 	Waited  bool // the answer was not in this node's memory: a miss
 	Absent  bool // it was "not there"
@@ -55,9 +56,10 @@ type Answer struct {
 	Bytes   int  // of file data
 }
 
-// Recorder counts the answers to the kernel. It costs some 20 ns an answer (BenchmarkRecorder), to
+// Recorder counts the answers to the kernel. It costs some 0.1 µs an answer (BenchmarkRecorder), to
 // which keeping paths adds its part.
 type Recorder struct {
+	spans      spans
 	operations [Operations]struct {
 		took                            recording
 		misses, negatives, errors, data atomic.Int64
@@ -104,6 +106,7 @@ func (r *Recorder) Answered(a Answer) {
 	if a.Bytes > 0 {
 		c.data.Add(int64(a.Bytes))
 	}
+	r.spans.note(a)
 	if r.top != nil {
 		r.top.note(a)
 	}

@@ -6,22 +6,28 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"slices"
 	"strings"
+	"time"
 )
 
 //go:embed report.html
 var reportTemplate string
 
+var reportPage = template.Must(template.New(reportFile).Parse(reportTemplate))
+
 const (
 	reportFile = "profiling_report.html"
 	reportRows = 25 // of tables of paths
+	namedRanks = 12 // that are missing
 )
 
 // About is what a report says of the job beside the daemons' files.
 type About struct {
-	Job      string
-	Expected int // ranks of the job, 0 where nobody knows
+	Job   string
+	Hosts []string // by rank; nil where nobody knows
+	When  string   // and how it stands, one line
+	// Missing says why these are not the counts of the whole job, one line; "" where they are.
+	Missing string
 	// Origin is where the job came from, such as its command line and versions.
 	Origin []Labelled
 }
@@ -29,225 +35,250 @@ type About struct {
 // Labelled is a text with what it stands for.
 type Labelled struct{ Label, Value string }
 
-type reportPage struct {
-	Title, Under, Note string
-	Warnings           []string
-	Figures            []Labelled
-	Sections           []section
-	Origin             []Labelled
-	Text               func(column string) bool // whether a column holds texts
+// contents are what the template is filled with.
+type contents struct {
+	Title, Under string
+	Warnings     []string
+	Fine         string // where there are none
+	Savings      []saving
+	Figures      []Labelled
+	Note         string
+	Sections     []section
+	Origin       []Labelled
+}
+
+// saving is what there was to do without Copper and with it.
+type saving struct {
+	What, Headline, Than string
+	Bars                 []bar
+	Note                 string
 }
 
 type section struct {
 	Title, Text string
-	Plots       []plot
-	Table       *sheet
+	Charts      []chart
+	Small       bool // the charts stand beside each other
+	Bars        []group
+	Tables      []sheet
+	Under       string
 }
 
-type plot struct {
-	Plot    template.HTML
-	Caption string
+// group is bars of the same scale.
+type group struct {
+	Title string
+	Bars  []bar
 }
 
 type sheet struct {
-	Columns []string
+	Title   string
+	Columns []column
 	Rows    [][]string
 }
 
-// textColumns are those of tables that hold no numbers.
-var textColumns = []string{"operation", "path", "class", "hint", "metric", "meaning", "at", "cache"}
+type column struct {
+	Name string
+	Kind string // "number", "text", "path" or "hint"
+}
+
+// named are columns of a sheet: name:kind, without a kind numbers.
+func named(names ...string) (all []column) {
+	for _, n := range names {
+		name, kind, ok := strings.Cut(n, ":")
+		if !ok {
+			kind = "number"
+		}
+		all = append(all, column{name, kind})
+	}
+	return all
+}
+
+func (s *sheet) add(fields ...string) { s.Rows = append(s.Rows, fields) }
+
+// Nothing is the sum of no daemons.
+func Nothing() *Cluster { return newCluster() }
 
 // WriteReport writes a page of HTML, which needs nothing but itself, about a set's sum into dir and
 // returns its path.
-func (c *Cluster) WriteReport(dir, prefix string, job Dir, about About) (string, error) {
-	page := reportPage{
-		Title: "What Copper did", Under: fmt.Sprintf("%d daemons, %s", c.Files, c.Set), Note: KernelNote,
-		Warnings: c.warnings(about.Expected), Figures: c.figures(), Origin: about.Origin,
-		Text: func(column string) bool { return slices.Contains(textColumns, column) },
-	}
+func (c *Cluster) WriteReport(dir, prefix string, about About) (string, error) {
+	p := contents{Title: "What Copper did", Under: c.under(about), Warnings: c.warnings(about), Origin: about.Origin}
 	if about.Job != "" {
-		page.Title += " in job " + about.Job
+		p.Title += " in job " + about.Job
 	}
-	page.Sections = c.sections(job)
-	made, err := template.New(reportFile).Parse(reportTemplate)
-	if err != nil {
-		return "", err
+	if c.Files > 0 {
+		p.Savings, p.Figures, p.Sections, p.Note = c.savings(), c.figures(), c.sections(), KernelNote
+		p.Fine = "Nothing went wrong: every rank's counts are here, no node failed another, no request ended with an error."
 	}
 	var out bytes.Buffer
-	if err := made.Execute(&out, page); err != nil {
+	if err := reportPage.Execute(&out, p); err != nil {
 		return "", err
 	}
 	name := prefix + "-" + reportFile
 	return dir + "/" + name, writeFile(dir, name, out.Bytes())
 }
 
+func (c *Cluster) under(about About) string {
+	var parts []string
+	switch ranks := len(about.Hosts); {
+	case ranks > 0:
+		parts = append(parts, counted(ranks, "rank"))
+	case c.Files > 0:
+		parts = append(parts, counted(c.Files, "daemon"))
+	}
+	if about.When != "" {
+		parts = append(parts, about.When)
+	}
+	return strings.Join(parts, ", ")
+}
+
 // warnings are what a reader should know first.
-func (c *Cluster) warnings(expected int) (all []string) {
-	say := func(n float64, format string) {
-		if n > 0 {
-			all = append(all, fmt.Sprintf(format, grouped(n)))
+func (c *Cluster) warnings(about About) (all []string) {
+	if about.Missing != "" {
+		all = append(all, about.Missing)
+	}
+	if c.Files == 0 {
+		return all
+	}
+	if n := len(about.Hosts) - c.Files; n > 0 {
+		all = append(all, fmt.Sprintf("%s of %s ranks are missing in these figures%s: they had not written yet, were killed (time limit, memory, "+
+			"a lost node), or the file system of their outputs hung. Their logs are in the job's logs/; with -I, what they had counted until then is in profiling/"+runtimePrefix+"….",
+			grouped(float64(n)), grouped(float64(len(about.Hosts))), c.missing(about.Hosts)))
+	}
+	if n := len(c.Unreadable); n > 0 {
+		all = append(all, fmt.Sprintf("The files of %s can't be read and are not in these figures, such as %s.", counted(n, "daemon"), c.Unreadable[0]))
+	}
+	say := func(metric, one, many, format string) {
+		if n := c.Value(metric); n == 1 {
+			all = append(all, fmt.Sprintf(format, "1 "+one))
+		} else if n > 1 {
+			all = append(all, fmt.Sprintf(format, grouped(n)+" "+many))
 		}
 	}
-	say(float64(expected-c.Files), "%s ranks of the job are missing here: they had not written yet, or died.")
-	say(float64(len(c.Unreadable)), "The files of %s daemons can't be read and are not in these figures.")
-	say(c.Value("restarts"), "%s daemons died and were started again; what they had counted is lost.")
-	say(c.Value("failovers"), "%s questions went on to another node since a peer gave no answer.")
-	say(c.Value("direct_reads"), "%s questions went to the PFS directly though another node was there for them.")
-	say(c.Value("evictions"), "%s table entries were given up for want of memory: --memory gives more.")
-	say(c.Value("total_errors"), "%s requests ended with an error other than \"not there\".")
-	say(c.Value("kernel_cache_off"), "%s kernels were told to keep nothing (--kernel-cache off): this run was slower than others.")
+	say("restarts", "daemon died and was", "daemons died and were", "%s started again: what had been counted until then is lost, and the rank began with empty caches.")
+	say("failovers", "question", "questions", "%s went on to another node since a peer gave no answer: copper status and the logs say which peer.")
+	say("direct_reads", "question", "questions", "%s went to the PFS directly though another node was there for them.")
+	say("evictions", "table entry was", "table entries were", "%s given up for want of memory, and asked for again if it was wanted: --memory gives more.")
+	say("total_errors", "request", "requests", "%s ended with an error other than \"not there\".")
+	say("kernel_cache_off", "kernel was", "kernels were", "%s told to keep nothing (--kernel-cache off): nearly every use of a file is counted, and the run was slower than others.")
+	say("warmed_accesses", "access was", "accesses were", "%s made by copper warm before the application asked: what it showed the kernels is counted as requests, and as used.")
 	if c.Value("kernel_questions") == 0 {
-		all = append(all, "No kernel asked anything: nothing was read through the mounts, or not by paths below them.")
+		all = append(all, "No kernel asked anything: nothing was read through the mounts. Was the application given paths below the mount? copper env prints them.")
 	}
 	return all
+}
+
+// missing names the ranks that wrote nothing, if that is known.
+func (c *Cluster) missing(hosts []string) string {
+	if len(c.lanes) != c.Files {
+		return ""
+	}
+	here := map[int]bool{}
+	for _, l := range c.lanes {
+		here[l.rank] = true
+	}
+	var names []string
+	for rank, host := range hosts {
+		if !here[rank] {
+			if len(names) == namedRanks {
+				names = append(names, "…")
+				break
+			}
+			names = append(names, fmt.Sprintf("%d on %s", rank, host))
+		}
+	}
+	return " (rank " + strings.Join(names, ", ") + ")"
+}
+
+// savings are what was saved, first of all.
+func (c *Cluster) savings() []saving {
+	made := saving{What: "Operations at the parallel file system", Note: "Without Copper, each question of a kernel is one to the file system; opening and closing come on top."}
+	bytes := saving{What: "Bytes read from the parallel file system", Note: "Without Copper, each kernel reads for itself at least what it asked for here."}
+	if ahead := c.Value("total_pushed_bytes") - c.Value("total_warmed_bytes"); ahead > 0 {
+		bytes.Note += fmt.Sprintf(" %s more were given before they were asked for; how much of that would have been read is not known.", sized(ahead))
+	}
+	for _, s := range []struct {
+		*saving
+		without, with float64
+		shown         func(float64) string
+		less          string
+	}{
+		{&made, c.Value("kernel_questions"), c.Value("pfs_operations"), grouped, " fewer"},
+		{&bytes, c.Value("total_read_bytes") + c.Value("total_warmed_bytes"), c.Value("pfs_read_bytes"), sized, " fewer"},
+	} {
+		s.Bars = scaled([]bar{{Label: "without Copper", Shown: s.shown(s.without), Faint: true}, {Label: "with Copper", Shown: s.shown(s.with)}},
+			[]float64{s.without, s.with})
+		switch {
+		case s.without == 0 && s.with == 0:
+			s.Headline, s.Than = "none", "were needed"
+		case s.with < s.without:
+			s.Headline, s.Than = percentLess(s.with/s.without)+s.less, "1 for every "+ratio(s.without/max(s.with, 1))
+		default:
+			s.Headline, s.Than = "none saved", "the ranks had little in common"
+			if c.Files == 1 {
+				s.Than = "one rank has nobody to share with"
+			}
+		}
+	}
+	return []saving{made, bytes}
+}
+
+// percentLess is how much less a share is than all.
+func percentLess(share float64) string {
+	percent := 100 * (1 - share)
+	if percent >= 99 && percent < 100 {
+		return fmt.Sprintf("%.1f%%", math.Min(percent, 99.9))
+	}
+	return fmt.Sprintf("%.0f%%", percent)
+}
+
+func ratio(v float64) string {
+	if v < 10 {
+		return fmt.Sprintf("%.1f", v)
+	}
+	return grouped(math.Round(v))
 }
 
 func (c *Cluster) figures() []Labelled {
-	asked, made := c.Value("kernel_questions"), c.Value("pfs_operations")
-	given := c.Value("total_read_bytes") + c.Value("total_pushed_bytes")
 	figures := []Labelled{
-		{"requests of the kernels", grouped(asked)},
-		{"operations at the PFS", grouped(made)},
-		{"given to the kernels", sized(given)},
-		{"read from the PFS", sized(c.Value("pfs_read_bytes"))},
-		{"answered from the node's memory", fmt.Sprintf("%.1f%%", 100*c.Value("cache_hit_ratio"))},
+		{"questions of the kernels answered", grouped(c.Value("kernel_questions"))},
+		{"of them from the node's own memory", fmt.Sprintf("%.1f%%", 100*c.Value("cache_hit_ratio"))},
 	}
-	if made > 0 && asked > made {
-		figures = append(figures, Labelled{"requests for each operation at the PFS", fmt.Sprintf("%.1f", asked/made)})
+	if d := c.waited(); d > 0 {
+		figures = append(figures, Labelled{"from request to answer, summed over a rank's requests", took(d)})
 	}
-	return figures
+	sent := 0.0
+	for _, v := range c.trees("bytes_out") {
+		sent += v
+	}
+	return append(figures, Labelled{"sent from node to node", sized(sent)},
+		Labelled{"most memory of a daemon", sized(c.Value("memory_peak_bytes"))})
 }
 
-func (c *Cluster) sections(job Dir) []section {
-	amounts := func(shown func(float64) string, labelled ...string) (all []bar) {
-		for i := 0; i < len(labelled); i += 2 {
-			v := c.Value(labelled[i+1])
-			all = append(all, bar{labelled[i], v, shown(v)})
-		}
-		return all
-	}
-	saved := section{Title: "What was saved", Text: "Without Copper each request of a kernel is one at the PFS, and so are the bytes.", Plots: []plot{
-		{bars("operations without and with Copper", amounts(grouped, "operations without", "kernel_questions", "operations with", "pfs_operations")), ""},
-		{bars("bytes without and with Copper", amounts(sized, "bytes without", "total_read_bytes", "bytes with", "pfs_read_bytes")),
-			"Bytes that were put into the page cache before the kernel asked are not in the first of these."},
-	}}
-	operations := section{Title: "Requests and how long they took", Table: &sheet{Columns: []string{"operation", "calls", "hits", "misses", "negatives", "errors", "average", "median", "99% within"}}}
-	for _, o := range c.Operations() {
-		row := []string{o.Name, grouped(float64(o.Calls)), "", "", "", "", "", "", ""}
-		if o.Measured {
-			for i, n := range []int64{o.Hits, o.Misses, o.Negatives, o.Errors} {
-				row[2+i] = grouped(float64(n))
-			}
-			row[6], row[7], row[8] = short(o.Latency.Average()).String(), short(o.Latency.Quantile(0.5)).String(), short(o.Latency.Quantile(0.99)).String()
-			if p := distribution("latencies of "+o.Name, &o.Latency); p != "" && (o.Name == Lookup.String() || o.Name == Read.String()) {
-				operations.Plots = append(operations.Plots, plot{p, o.Name + ": requests by the time until their answer, shortest left, on a logarithmic scale"})
-			}
-		}
-		operations.Table.Rows = append(operations.Table.Rows, row)
-	}
-	all := []section{saved}
-	if job != "" {
-		if t := readTimeline(job); t != nil && t.most > 0 {
-			caption := "Requests of each daemon's kernel between one periodic snapshot and the next, by number; the darker, the more."
-			if t.shared > 1 {
-				caption += fmt.Sprintf(" A row stands for %d daemons.", t.shared)
-			}
-			all = append(all, section{Title: "When the nodes asked", Plots: []plot{{heatMap("requests over time", t), caption}}})
-		}
-	}
-	all = append(all, operations, section{Title: "What was asked of the PFS", Plots: []plot{{bars("operations at the PFS", amounts(grouped,
-		"lstat", "pfs_lstat", "readdir", "pfs_readdir", "readlink", "pfs_readlink", "open", "pfs_open", "read", "pfs_read")), ""}}})
-	if trees := c.trees(); len(trees) > 1 {
-		all = append(all, section{Title: "The trees", Text: "What the nodes of each tree sent each other: even bars are an even load.",
-			Plots: []plot{{bars("bytes of each tree", trees), ""}}})
-	}
-	all = append(all, c.balance(), c.caches())
-	return append(all, c.pathSections()...)
+// waited is the time of all requests, of one daemon on average.
+func (c *Cluster) waited() time.Duration {
+	return time.Duration(c.Value("total_measured_latency_seconds") / float64(c.Files) * 1e9)
 }
 
-func (c *Cluster) trees() (all []bar) {
+// trees is a metric of each tree.
+func (c *Cluster) trees(metric string) (all []float64) {
 	for tree := 0; ; tree++ {
-		v, ok := c.values[fmt.Sprintf("tree_%d_bytes_out", tree)]
+		v, ok := c.values[fmt.Sprintf("tree_%d_%s", tree, metric)]
 		if !ok {
 			return all
 		}
-		all = append(all, bar{fmt.Sprintf("tree %d", tree), v, sized(v)})
+		all = append(all, v)
 	}
 }
 
-func (c *Cluster) balance() section {
-	s := section{Title: "How even the nodes are", Table: &sheet{Columns: []string{"metric", "least", "mean", "most", "at"}}}
-	for _, name := range balanced {
-		if d := c.spread[name]; d != nil {
-			mean := ""
-			if !notSummed[name] {
-				mean = grouped(c.values[name] / float64(c.Files))
-			}
-			s.Table.Rows = append(s.Table.Rows, []string{name, grouped(d.least), mean, grouped(d.most), d.at})
-		}
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	return s
-}
-
-func (c *Cluster) caches() section {
-	s := section{Title: "What the nodes held at the end", Table: &sheet{Columns: []string{"cache", "entries", "size"}}}
-	var entries, size float64
-	for _, t := range tables {
-		n, b := c.Value(t.name+"_cache_entries"), c.Value(t.name+"_cache_bytes")
-		entries, size = entries+n, size+b
-		s.Table.Rows = append(s.Table.Rows, []string{t.name + " (" + t.holds + ")", grouped(n), sized(b)})
-	}
-	s.Table.Rows = append(s.Table.Rows, []string{"combined", grouped(entries), sized(size)})
-	return s
-}
-
-// pathSections are about paths, if the daemons kept any.
-func (c *Cluster) pathSections() (all []section) {
-	if classes := c.classes(); len(classes) > 0 {
-		s := section{Title: "Kinds of paths", Table: &sheet{Columns: []string{"class", "paths", "requests", "bytes"}}}
-		for _, k := range classes {
-			s.Table.Rows = append(s.Table.Rows, []string{k.name, grouped(float64(k.paths)), grouped(float64(k.requests)), sized(float64(k.data))})
-		}
-		all = append(all, s)
-	}
-	top := c.hottest()
-	if len(top) == 0 {
-		for _, p := range c.paths {
-			top = append(top, TopPath{Path: p.Path, Requests: p.Requests(), Misses: p.Misses, Negatives: p.Negatives, Bytes: p.Bytes})
-		}
-		sortTop(top)
-	}
-	hot := section{Title: "Hottest paths", Table: &sheet{Columns: []string{"requests", "bytes", "path"}}}
-	missed := section{Title: "Most missed names", Text: "Names that were looked for and are not there.", Table: &sheet{Columns: []string{"requests", "path", "hint"}}}
-	for _, p := range top {
-		missing := p.Negatives > 0 && p.Negatives >= p.Requests-p.Error
-		switch {
-		case missing && len(missed.Table.Rows) < reportRows:
-			missed.Table.Rows = append(missed.Table.Rows, []string{grouped(float64(p.Requests)), shownPath(p.Path), hints[Class(p.Path, true)]})
-		case !missing && len(hot.Table.Rows) < reportRows:
-			hot.Table.Rows = append(hot.Table.Rows, []string{grouped(float64(p.Requests)), sized(float64(p.Bytes)), shownPath(p.Path)})
-		}
-	}
-	for _, s := range []section{hot, missed} {
-		if len(s.Table.Rows) > 0 {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// hints say what names that are missing are about.
-var hints = map[string]string{
-	PythonZipProbe:       "Python looks for a zipped library at each start; harmless",
-	VirtualEnvProbe:      "Python looks whether it is in a virtual environment; harmless",
-	HwcapsProbe:          "the loader looks for libraries made for this processor; harmless",
-	MissingSharedLibrary: "a directory early in LD_LIBRARY_PATH, or an RPATH, that lacks this library",
-	OtherNegativeProbe:   "an entry early in PATH or PYTHONPATH that lacks this name",
+	return grouped(float64(n)) + " " + what + "s"
 }
 
 // grouped is a number with its thousands apart.
 func grouped(v float64) string {
-	if v >= 1000 {
+	if v >= 100 {
 		v = math.Round(v)
 	}
 	if v != float64(int64(v)) {

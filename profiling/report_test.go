@@ -13,9 +13,9 @@ import (
 )
 
 // page writes a report and returns its text.
-func page(t *testing.T, c *Cluster, job Dir, about About) string {
+func page(t *testing.T, c *Cluster, about About) string {
 	t.Helper()
-	file, err := c.WriteReport(t.TempDir(), "all", job, about)
+	file, err := c.WriteReport(t.TempDir(), "all", about)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,25 +50,19 @@ func selfContained(t *testing.T, page string) {
 func TestReport(t *testing.T) {
 	job := Dir(filepath.Join(t.TempDir(), "job"))
 	synthetic(t, job, 130, RecorderOptions{Top: 10, Paths: true})
-	for n := range 3 {
-		s := example(RecorderOptions{})
-		for pid := range 130 {
-			s.PID, s.Requests["IOCTL"] = pid, uint64(5+n*pid)
-			s.Operations = nil
-			s.Add(NewRecorder(RecorderOptions{}), false)
-			if err := s.write(job.Set(runtimeTag(n + 1))); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	c, err := Aggregate(job.Set(Final))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := page(t, c, job, About{Job: "7<8", Expected: 131, Origin: []Labelled{{"launched by", "mpiexec 'a' <b>"}}})
+	hosts := make([]string, 131)
+	for i := range hosts {
+		hosts[i] = fmt.Sprintf("x%06d", i)
+	}
+	got := page(t, c, About{Job: "7<8", Hosts: hosts, Origin: []Labelled{{"launched by", "mpiexec 'a' <b>"}}})
 	selfContained(t, got)
-	for _, want := range []string{"in job 7&lt;8", "1 ranks of the job are missing", "When the nodes asked", "A row stands for 3 daemons",
-		"The trees", "Most missed names", "/env/lib/glibc-hwcaps", "Hottest paths", "/env/lib/python3.11/os.py", "mpiexec &#39;a&#39; &lt;b&gt;", "reaches no daemon and is not counted"} {
+	for _, want := range []string{"in job 7&lt;8", "1 of 131 ranks are missing", "(rank 130 on x000130)", "When the ranks asked", "up to 3 neighbouring ranks",
+		"The trees", "Most missed names", "/env/lib/glibc-hwcaps", "Hottest paths", "/env/lib/python3.11/os.py", "mpiexec &#39;a&#39; &lt;b&gt;", "reaches no daemon and is not counted",
+		"worth routing", "worth pruning"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing", want)
 		}
@@ -87,18 +81,19 @@ func TestReportOfNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := page(t, c, "", About{})
+	got := page(t, c, About{})
 	selfContained(t, got)
-	if !strings.Contains(got, "No kernel asked anything") || strings.Contains(got, "Hottest paths") {
+	if !strings.Contains(got, "No kernel asked anything") || strings.Contains(got, "Hottest paths") || strings.Contains(got, "When the ranks") {
 		t.Errorf("%s", got)
 	}
 }
 
-func TestTimeline(t *testing.T) {
-	totals := map[string][]float64{"a": {5, 5, 9}, "b": {0, 7, 7}, "c": {3, 0, 4}}
-	tl := newTimeline([]string{"1", "2", "3"}, totals)
-	if got := fmt.Sprint(tl.daemons, tl.counts, tl.most, tl.shared); got != "[a b c] [[5 0 4] [0 7 0] [3 0 1]] 7 1" {
-		t.Error(got)
+// So does a job of which nothing was written.
+func TestReportOfNobody(t *testing.T) {
+	got := page(t, Nothing(), About{Job: "7", Missing: "too early: it runs"})
+	selfContained(t, got)
+	if !strings.Contains(got, "too early: it runs") || strings.Contains(got, "Operations at") || strings.Contains(got, "Nothing went wrong") {
+		t.Errorf("%s", got)
 	}
 }
 

@@ -21,12 +21,15 @@ type Snapshot struct {
 
 	Requests    map[string]uint64 // that the kernel sent, by FUSE opcode
 	PushedBytes int64             // put into the page cache before the kernel asked
+	Warmed      int64             // accesses of copper warm
+	WarmedBytes int64             // of PushedBytes, by copper warm
 	Store       store.Stats
 	PFS         store.OriginCounts
 	Network     Network
 	Compression Compression
 
 	Operations []OperationCounts // by [Snapshot.Add]
+	Spans      []Span
 	Top        []TopPath
 	Paths      []PathUse // nil: not asked for
 	LeftOut    int64     // answers about paths for which Paths had no room
@@ -54,6 +57,7 @@ type Compression struct{ Tried, Skipped, RawBytes, EncodedBytes, Decoded int64 }
 func (s *Snapshot) Add(r *Recorder, paths bool) {
 	s.Operations = append(r.Operations(), otherOperations(s.Requests)...)
 	slices.SortStableFunc(s.Operations[Operations:], func(a, b OperationCounts) int { return strings.Compare(a.Name, b.Name) })
+	s.Spans = r.spans.read()
 	if r.top != nil {
 		s.Top = r.top.read()
 	}

@@ -101,6 +101,20 @@ func aggregateTable(values []value) []byte {
 	return t.bytes()
 }
 
+var timelineColumns = []string{"rank", "began_unix_seconds", "seconds", "requests", "misses", "total_latency_seconds"}
+
+// timelineTable has one row at least, so that it tells the rank.
+func timelineTable(s *Snapshot) []byte {
+	t := newTable(timelineColumns...)
+	for _, p := range s.Spans {
+		t.row(s.Rank, p.Began.seconds(), (p.Ended - p.Began).seconds(), p.Requests, p.Misses, p.Took)
+	}
+	if len(s.Spans) == 0 {
+		t.row(s.Rank, tickOf(s.Taken).seconds(), 0, 0, 0, time.Duration(0))
+	}
+	return t.bytes()
+}
+
 var topColumns = []string{"place", "path", "class", "requests", "at_most_too_many", "misses", "negatives", "bytes", "total_latency_seconds"}
 
 func topTable(paths []TopPath) []byte {

@@ -21,7 +21,7 @@ type Writer struct {
 	running sync.WaitGroup
 }
 
-// Write writes one set: two tables and a summary, the hottest paths if they are watched, and with the
+// Write writes one set: three tables and a summary, the hottest paths if they are watched, and with the
 // final set the table of all paths.
 func (w *Writer) Write(tag string) error {
 	s := w.Snapshot(w.Paths && tag == Final)
@@ -35,6 +35,7 @@ func (s *Snapshot) write(dir string) error {
 	}{
 		{operationsFile, operationsTable(s.Operations)},
 		{AggregateFile, aggregateTable(s.values())},
+		{timelineFile, timelineTable(s)},
 		{summaryFile, s.summary()},
 	}
 	for _, f := range files {

@@ -26,6 +26,7 @@ func example(o RecorderOptions) *Snapshot {
 		{Request: "LOOKUP", Path: "/odd, \"name\"\n\xff", Absent: true},
 		{Request: "READDIR", Path: "/env", Failed: true},
 	} {
+		a.Began = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 		r.Answered(a)
 	}
 	s := &Snapshot{Host: "n1", PID: 42, Rank: 3, KernelCache: true, Requests: map[string]uint64{"IOCTL": 5, "READ": 1}}
@@ -68,9 +69,10 @@ func TestWrite(t *testing.T) {
 		options RecorderOptions
 		want    []string
 	}{
-		{RecorderOptions{}, []string{"n1-42-profiling_aggregate.csv", "n1-42-profiling_operations.csv", "n1-42-profiling_summary.md"}},
+		{RecorderOptions{}, []string{"n1-42-profiling_aggregate.csv", "n1-42-profiling_operations.csv", "n1-42-profiling_summary.md",
+			"n1-42-profiling_timeline.csv"}},
 		{all, []string{"n1-42-profiling_aggregate.csv", "n1-42-profiling_operations.csv", "n1-42-profiling_path_table.csv",
-			"n1-42-profiling_summary.md", "n1-42-profiling_top_paths.csv"}},
+			"n1-42-profiling_summary.md", "n1-42-profiling_timeline.csv", "n1-42-profiling_top_paths.csv"}},
 	} {
 		w := Writer{Dir: dir, Paths: c.options.Paths, Snapshot: func(bool) *Snapshot { return example(c.options) }}
 		if err := w.Write(Final); err != nil {
@@ -122,7 +124,7 @@ func TestEvery(t *testing.T) {
 	if len(found) < 2 || !strings.HasPrefix(found[0], "runtime-snapshot-") {
 		t.Fatalf("%v", found)
 	}
-	if got := names(t, filepath.Join(string(dir), "profiling", found[0])); len(got) != 3 {
+	if got := names(t, filepath.Join(string(dir), "profiling", found[0])); len(got) != 4 {
 		t.Errorf("%v", got)
 	}
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/csv"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/copper-hpc/copper/ci/cluster"
+	"github.com/copper-hpc/copper/ci/slowfs"
 )
 
 // table reads a CSV file below its heading: the numbers of the rows by the row's first field and the
@@ -86,6 +88,41 @@ func TestProfile(t *testing.T) {
 
 	imports(t, job, 1)
 	ioctls(t, job.Mount(1)+"/numpy", 200, 300, 400, 500, 600, 1100, 1200, 1300, 1700, 2000, 2200, 2300, 2400, 2500)
+	written := map[string]map[string]map[string]float64{}
+	for _, name := range []string{"operation_counts", "operation_times", "cache_hits", "cache_misses", "data_cache_events", "tree_cache_events",
+		"metadata_cache_events", "ioctl_events", "data_cache_size", "tree_cache_size", "metadata_cache_size", "profiling_aggregate", "profiling_operations"} {
+		if found := endingWith(t, out+"/profiling/ioctl", "-"+name+".csv"); len(found) == 1 {
+			written[name] = table(t, found[0])
+		} else {
+			t.Errorf("ioctl: %d files %s", len(found), name)
+		}
+	}
+	counts, hitsOf, missesOf := written["operation_counts"]["read"]["calls"], written["cache_hits"]["read"]["hits"], written["cache_misses"]["read"]["misses"]
+	if counts == 0 || counts != hitsOf+missesOf || written["operation_times"]["read"]["total_latency_seconds"] <= 0 || written["ioctl_events"]["300"]["calls"] != 1 ||
+		written["data_cache_size"]["bytes"]["value"] != written["profiling_aggregate"]["data_cache_bytes"]["value"] {
+		t.Errorf("ioctls wrote %v", written)
+	}
+	// The others, on another node, whose figures begin at 0 again; the job's own don't.
+	ioctls(t, job.Mount(2)+"/numpy", 700, 800, 900, 1000, 1400, 1500, 1600, 2100, 300, 500, 1100, 2200, 1800, 1900, 600, 100, 2300)
+	for name, figure := range map[string]string{"operation_counts": "calls", "cache_hits": "hits", "cache_misses": "misses"} {
+		for _, file := range endingWith(t, out+"/profiling/ioctl", "-"+name+".csv") {
+			if file := table(t, file); file["read"][figure] != 0 && file["read"][figure] != written[name]["read"][figure] {
+				t.Errorf("%s does not begin again: %v", name, file["read"])
+			}
+		}
+		if n := len(endingWith(t, out+"/profiling/ioctl", "-"+name+".csv")); n != 2 {
+			t.Errorf("%s of %d nodes", name, n)
+		}
+	}
+	emptied := 0
+	for _, file := range endingWith(t, out+"/profiling/ioctl", "-data_cache_size.csv") {
+		if table(t, file)["entries"]["value"] == 0 {
+			emptied++
+		}
+	}
+	if emptied != 1 {
+		t.Errorf("%d nodes have no data after 100 was called on one", emptied)
+	}
 	if s, err := job.Run(ctx, "status", "--csv"); err != nil || !strings.Contains(s, "all,,combined,") {
 		t.Errorf("status --csv: %v: %s", err, s)
 	}
@@ -93,13 +130,13 @@ func TestProfile(t *testing.T) {
 	for began := time.Now(); len(sets()) < nodes && time.Since(began) < time.Minute; time.Sleep(50 * time.Millisecond) {
 	}
 	before := status(t, job)
-	if _, err := job.Stop(ctx); err != nil {
+	summary, err := job.Stop(ctx)
+	if err != nil {
 		t.Fatal(err)
 	}
-
 	counted := server.Counts() // before its tree is walked
 
-	small := []string{"_summary.md", "_operations.csv", "_aggregate.csv", "_top_paths.csv"}
+	small := []string{"_summary.md", "_operations.csv", "_aggregate.csv", "_timeline.csv", "_top_paths.csv"}
 	for set, want := range map[string][]string{"pre-destroy": small, "final": append(slices.Clone(small), "_path_table.csv")} {
 		for _, suffix := range want {
 			if got := endingWith(t, out+"/profiling/"+set, "-profiling"+suffix); len(got) != nodes {
@@ -112,14 +149,6 @@ func TestProfile(t *testing.T) {
 	}
 	if len(sets()) < nodes {
 		t.Errorf("%d files of runtime snapshots", len(sets()))
-	}
-	for _, name := range []string{"operation_counts", "operation_times", "cache_hits", "cache_misses", "data_cache_events", "tree_cache_events",
-		"metadata_cache_events", "ioctl_events", "data_cache_size", "tree_cache_size", "metadata_cache_size", "profiling_aggregate", "profiling_operations"} {
-		if files := endingWith(t, out+"/profiling/ioctl", "-"+name+".csv"); len(files) != 1 {
-			t.Errorf("ioctl: %s: %d files", name, len(files))
-		} else {
-			table(t, files[0])
-		}
 	}
 	for _, name := range []string{"data", "tree", "metadata"} {
 		if n := len(endingWith(t, out+"/tables/final", "-"+name+"_cache_table.csv")); n != nodes {
@@ -138,10 +167,17 @@ func TestProfile(t *testing.T) {
 		t.Fatalf("report: %v: %s", err, said)
 	}
 	report, err := os.ReadFile(out + "/profiling/cluster/all-profiling_report.html")
-	for _, want := range []string{"in job prof", "When the nodes asked", "copper serve", "</html>"} {
+	for _, want := range []string{"in job prof", "When the ranks asked", "copper serve", "</html>"} {
 		if err != nil || !strings.Contains(string(report), want) {
 			t.Errorf("report: %q is not in it, %v", want, err)
 		}
+	}
+	desk := inBrowser(t, out+"/profiling/cluster/all-profiling_report.html")
+	desk.sections(t, "Operations at the parallel file system", "Bytes read from the parallel file system", "When the ranks asked",
+		"Requests and how long they took", "What the parallel file system was asked", "The trees and their balance", "How even the ranks are",
+		"What the nodes held at the end", "Kinds of paths", "What is worth routing", "What is worth pruning", "Hottest paths", "Where this is from")
+	if desk.Headings != nil && (len(desk.Plots) < 7 || desk.Shapes < 10) {
+		t.Errorf("%d plots with %d shapes", len(desk.Plots), desk.Shapes)
 	}
 	totals := map[string]float64{}
 	for name, columns := range table(t, out+"/profiling/cluster/all-profiling_aggregate.csv") {
@@ -178,6 +214,8 @@ func TestProfile(t *testing.T) {
 	same("misses of the operations", misses, totals["total_cache_misses"])
 	same("calls of the operations", calls, totals["total_counted_fuse_operations"])
 	same("requests of the paths", paths, requests)
+	same("bytes saved", totals["estimated_bytes_saved_by_copper"], totals["total_read_bytes"]-totals["pfs_read_bytes"])
+	same("bytes saved of the status", totals["estimated_bytes_saved_by_copper"], float64(before.Totals.PFSBytesSaved))
 	same("saved", totals["estimated_cache_served_operations_saved_by_copper"], totals["kernel_questions"]-totals["pfs_operations"])
 	// The status before the stop: nobody asked since.
 	same("PFS operations of the status", totals["pfs_operations"], float64(before.Totals.PFSOperations))
@@ -186,8 +224,26 @@ func TestProfile(t *testing.T) {
 		totals["metadata_enoent_ttl_serves"] == 0 || totals["tree_0_bytes_out"]+totals["tree_1_bytes_out"] == 0 {
 		t.Errorf("nothing was counted: %v", totals)
 	}
+	// The closing summary.
+	for _, want := range []string{fmt.Sprintf("requests     %.0f answered", calls), fmt.Sprintf("%.0f operations and ", totals["pfs_operations"]),
+		fmt.Sprintf("made; %.0f operations and ", totals["estimated_cache_served_operations_saved_by_copper"]),
+		fmt.Sprintf("failovers    %.0f questions", totals["failovers"]), "outputs      " + out, "copper profile report " + out} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("the summary lacks %q:\n%s", want, summary)
+		}
+	}
 	// What the PFS counted. Its clients' kernels read whole pages, and walk.
 	same("listings of the PFS", totals["pfs_readdir"], float64(counted.Listings))
+	same("files opened at the PFS", totals["pfs_open"], float64(counted.Op(slowfs.OpOpen)))
+	same("links of the PFS", totals["pfs_readlink"], float64(counted.Op(slowfs.OpReadLink)))
+	// Its clients look up what leads to a path as well, and each root has a client of its own.
+	looked := float64(counted.Op(slowfs.OpLookup) + counted.Op(slowfs.OpGetAttr))
+	if got := totals["pfs_lstat"]; got > looked || 2*got < looked {
+		t.Errorf("%v attributes asked of the PFS, which counted %v", got, looked)
+	}
+	if got, want := totals["pfs_read"], float64(counted.Op(slowfs.OpRead)); got > want || got < float64(counted.Bytes)/(1<<20) {
+		t.Errorf("%v chunks read from the PFS, which counted %v reads of %d bytes", got, want, counted.Bytes)
+	}
 	if got, want := totals["pfs_read_bytes"], float64(counted.Bytes); got > want || got < 0.98*want {
 		t.Errorf("%v bytes read from the PFS, which counted %v", got, want)
 	}
@@ -217,6 +273,35 @@ func TestProfile(t *testing.T) {
 	}
 	t.Logf("%v requests, %v hits, %v misses, %v PFS operations, %v bytes; %d of %d paths used", calls, hits, misses,
 		totals["pfs_operations"], totals["pfs_read_bytes"], used, all)
+}
+
+// TestWithoutCopper: what the outputs say that there would have been to do without Copper is no more than
+// what a node without it does, and not much less.
+func TestWithoutCopper(t *testing.T) {
+	direct, server := pfs(t, site(t), 1)
+	if err := cluster.Together(1, 1, func(int) *exec.Cmd {
+		return cluster.Python(t.Context(), filepath.Join(direct, "pfs0"), "import scipy.stats")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	truth := server.Counts()
+	dir, _ := pfs(t, site(t), 1)
+	job := start(t, cluster.Options{Dir: dir, Nodes: 1, Target: cluster.Target(dir), Args: lifetime})
+	imports(t, job, 1)
+	said := status(t, job).Nodes[0]
+	questions := int64(0)
+	for _, op := range []string{"LOOKUP", "GETATTR", "READLINK", "READ", "READDIR"} {
+		questions += said.Requests[op]
+	}
+	operations := truth.Metadata() + truth.Op(slowfs.OpRead)
+	t.Logf("said: %d operations, %d bytes; a node without Copper: %d, %d of them to open files and directories; %d bytes", questions, said.ReadBytes,
+		operations, truth.Op(slowfs.OpOpen)+truth.Op(slowfs.OpOpenDir), truth.Bytes)
+	if questions > operations || 2*questions < operations {
+		t.Errorf("%d operations instead of %d", questions, operations)
+	}
+	if said.ReadBytes > truth.Bytes*102/100 || 2*said.ReadBytes < truth.Bytes {
+		t.Errorf("%d bytes instead of %d", said.ReadBytes, truth.Bytes)
+	}
 }
 
 // TestProfileNothing: where nothing was asked for, nothing is written, and that is what the tools say.

@@ -46,6 +46,8 @@ func (d *daemon) snapshot(paths bool) *profiling.Snapshot {
 	made := d.compress.Counts()
 	c := &s.Compression
 	c.Tried, c.Skipped, c.RawBytes, c.EncodedBytes = made.Encoded+made.Skipped, made.Skipped, made.RawBytes, made.EncodedBytes
+	warm := d.warming.warmth()
+	s.Warmed, s.WarmedBytes = warm.Done, warm.Mapped
 	o := d.overlay.Stats()
 	s.Network = profiling.Network{Failovers: o.Failovers, DirectReads: o.Direct, Hedges: o.Hedges,
 		HedgesWon: o.HedgesWon, Suspects: int64(o.Suspects), Slow: int64(o.Slow)}

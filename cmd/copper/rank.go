@@ -78,7 +78,8 @@ func (r *rank) fill(template string) string {
 
 // prepare does what needs no other rank.
 func (r *rank) prepare() error {
-	r.state = launch.State{ID: r.options.id(), Started: r.began, Ranks: []launch.Rank{{Host: r.boot.Host(), PID: os.Getpid()}}}
+	r.state = launch.State{ID: r.options.id(), Started: r.began,
+		Build: thisBuild().String(), Command: launch.Command{Args: os.Args}.String(), Ranks: []launch.Rank{{Host: r.boot.Host(), PID: os.Getpid()}}}
 	if r.boot.Rank() == 0 {
 		if err := r.claimJob(); err != nil {
 			r.state.ID = "" // its files are not ours

@@ -139,7 +139,11 @@ func (b *bench) launch(ctx context.Context, id string, args ...string) (*cluster
 			os.Setenv(name, value)
 		}
 	}
-	return cluster.Launch(ctx, cluster.Options{Copper: copper, Dir: b.dir, Nodes: 1, Target: filepath.Join(b.dir, "tree"),
+	dir := filepath.Join(b.dir, "of-"+id)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	return cluster.Launch(ctx, cluster.Options{Copper: copper, Dir: dir, Nodes: 1, Target: filepath.Join(b.dir, "tree"),
 		Args: append([]string{"--job", id, "--memory", "1GiB", "-E", "3600000"}, args...)})
 }
 
@@ -336,9 +340,11 @@ func processTime(pid int) float64 {
 	return ticks / 100
 }
 
-func (b *bench) status(ctx context.Context) (launch.Status, error) {
+func (b *bench) status(ctx context.Context) (launch.Status, error) { return statusOf(ctx, b.copper) }
+
+func statusOf(ctx context.Context, job *cluster.Job) (launch.Status, error) {
 	var s launch.Status
-	err := b.copper.Status(ctx, &s)
+	err := job.Status(ctx, &s)
 	if err == nil && len(s.Nodes) != 1 {
 		err = errors.New("the daemon does not answer")
 	}
@@ -375,7 +381,7 @@ func (b *bench) afterWarm(ctx context.Context) (*row, error) {
 		if _, err := b.copper.Stop(ctx); err != nil {
 			return nil, err
 		}
-		recorded := filepath.Join(b.dir, "jobs", "bench", "manifest.gz")
+		recorded := filepath.Join(b.dir, "of-bench", "jobs", "bench", "manifest.gz")
 		var err error
 		if b.copper, err = b.launch(ctx, fmt.Sprint("warm", round), "--warm", recorded); err != nil {
 			return nil, err
