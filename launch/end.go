@@ -17,12 +17,13 @@ const (
 // End ends what runs of a job by signals, on this host and on those that can be reached, and removes
 // what it leaves: for a job whose daemons do not listen, or not yet. It returns a line for each thing
 // that it did or could not do.
-func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []string) {
+// silent are the hosts that gave no sign of life.
+func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report, silent []string) {
 	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
 	sent, said := f.endDaemons(ctx, job)
 	report = append(report, said...)
 	// Before the launcher, some of which end their ranks without giving them time to unmount.
-	said = f.sweepOthers(ctx, job.State.ID, nil)
+	said, silent = f.sweepOthers(ctx, job.State.ID, job.State.shortHosts())
 	report = append(report, said...)
 	var patience time.Duration // with the launcher
 	if sent || len(said) > 0 {
@@ -39,7 +40,7 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []stri
 			}
 		}
 	}
-	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
+	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...), silent
 }
 
 // endDaemons ends the job's daemons on this host; sent tells whether there were any.

@@ -54,7 +54,8 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 			}
 		}
 		if unheard != nil {
-			report = append(report, f.sweepOthers(ctx, job.State.ID, unheard)...)
+			cleared, _ := f.sweepOthers(ctx, job.State.ID, unheard)
+			report = append(report, cleared...)
 		}
 		launcher, err := job.Dir.readLauncher()
 		if err != nil {
@@ -66,7 +67,8 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 		}
 		report = append(report, "not every process ended by itself")
 	}
-	report = append(report, f.End(ctx, job, mounts)...)
+	ended, _ := f.End(ctx, job, mounts)
+	report = append(report, ended...)
 	return last, report, f.left(daemons)
 }
 
@@ -78,7 +80,8 @@ func (f Finder) Tidy(ctx context.Context, mounts Mounts) []string {
 		return report
 	}
 	if job, err := f.read(f.ID); err == nil && job != nil && job.State.Phase != Stopped {
-		report = append(report, f.sweepOthers(ctx, f.ID, nil)...)
+		cleared, _ := f.sweepOthers(ctx, f.ID, job.State.shortHosts())
+		report = append(report, cleared...)
 	}
 	return report
 }
