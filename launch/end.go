@@ -3,6 +3,8 @@ package launch
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -12,6 +14,8 @@ const (
 	killBound     = 5 * time.Second
 	launcherBound = 5 * time.Second // for the launcher to see that its ranks have ended
 	endPoll       = 50 * time.Millisecond
+
+	sentPrefix = "sent " // begins a line about a signal to a daemon
 )
 
 // End ends what runs of a job by signals, on this host and on those that can be reached, and removes
@@ -26,7 +30,7 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report, silen
 	said, silent = f.sweepOthers(ctx, job.State.ID, job.State.shortHosts())
 	report = append(report, said...)
 	var patience time.Duration // with the launcher
-	if sent || len(said) > 0 {
+	if sent || slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, ": "+sentPrefix) }) {
 		patience = launcherBound
 	}
 	if launcher, err := job.Dir.readLauncher(); err != nil {
@@ -79,7 +83,7 @@ func (f *Footprint) signal(sig syscall.Signal) (report []string) {
 			continue
 		}
 		_ = syscall.Kill(pid, syscall.SIGCONT) // a stopped process ends only when it goes on
-		report = append(report, fmt.Sprintf("sent %s to process %d (rank %d)", signalName(sig), pid, f.Rank))
+		report = append(report, fmt.Sprintf(sentPrefix+"%s to process %d (rank %d)", signalName(sig), pid, f.Rank))
 	}
 	return report
 }
