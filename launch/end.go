@@ -13,6 +13,7 @@ const (
 	termBound     = 20 * time.Second // for a daemon to unmount and end after SIGTERM
 	killBound     = 5 * time.Second
 	launcherBound = 5 * time.Second // for the launcher to see that its ranks have ended
+	launcherKill  = 3 * time.Second // and to end by a signal; mpirun takes two
 	endPoll       = 50 * time.Millisecond
 
 	sentPrefix = "sent " // begins a line about a signal to a daemon
@@ -23,7 +24,6 @@ const (
 // that it did or could not do.
 // silent are the hosts that gave no sign of life.
 func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report, silent []string) {
-	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
 	sent, said := f.endDaemons(ctx, job)
 	report = append(report, said...)
 	// Before the launcher, some of which end their ranks without giving them time to unmount.
@@ -33,18 +33,27 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report, silen
 	if sent || slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, ": "+sentPrefix) }) {
 		patience = launcherBound
 	}
-	if launcher, err := job.Dir.readLauncher(); err != nil {
-		say("%v", err)
-	} else if !await(ctx, patience, func() bool { return !launcher.running(f.Host) }) {
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-			say("sent %s to the launcher, process %d", signalName(sig), launcher.PID)
-			_ = syscall.Kill(launcher.PID, sig)
-			if await(ctx, killBound, func() bool { return !launcher.running(f.Host) }) {
-				break
-			}
+	report = append(report, f.endLauncher(ctx, job, patience)...)
+	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...), silent
+}
+
+// endLauncher ends the launcher, which has some time to do so by itself.
+func (f Finder) endLauncher(ctx context.Context, job *Job, patience time.Duration) (report []string) {
+	launcher, err := job.Dir.readLauncher()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if await(ctx, patience, func() bool { return !launcher.running(f.Host) }) {
+		return nil
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		report = append(report, fmt.Sprintf("sent %s to the launcher, process %d", signalName(sig), launcher.PID))
+		_ = syscall.Kill(launcher.PID, sig)
+		if await(ctx, launcherKill, func() bool { return !launcher.running(f.Host) }) {
+			break
 		}
 	}
-	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...), silent
+	return report
 }
 
 // endDaemons ends the job's daemons on this host; sent tells whether there were any.

@@ -31,7 +31,8 @@ func IsInterrupted(err error) bool {
 // nothing: what ends in order because of the first one has bounds. stop is to be called at the end.
 func UntilInterrupted(ctx context.Context) (until context.Context, stop func()) {
 	until, cancel := context.WithCancelCause(ctx)
-	signals := interrupts()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		select {
 		case s := <-signals:
@@ -47,21 +48,20 @@ func UntilInterrupted(ctx context.Context) (until context.Context, stop func()) 
 
 // Interruptible does what may be left at any time: when somebody interrupts this process, it returns at once, with an
 // error that says what is left. The process is to end then.
-func Interruptible(left string, do func() error) error {
-	signals := interrupts()
-	defer signal.Stop(signals)
+func Interruptible(ctx context.Context, left string, do func() error) error {
+	ctx, stop := UntilInterrupted(ctx)
+	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
 	case err := <-done:
 		return err
-	case s := <-signals:
-		return &interrupted{signal: s.(syscall.Signal), left: left}
+	case <-ctx.Done():
 	}
-}
-
-func interrupts() chan os.Signal {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	return signals
+	err := context.Cause(ctx)
+	var e *interrupted
+	if errors.As(err, &e) {
+		return &interrupted{signal: e.signal, left: left}
+	}
+	return err
 }

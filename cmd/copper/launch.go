@@ -69,17 +69,17 @@ func (c *launchCmd) Run() error {
 	finder.Others = sweeper(program, launcher, allocation, step.Hosts, &c.jobOptions)
 	finder.Say = func(line string) { fmt.Fprintln(os.Stderr, "copper:", line) }
 	ctx, stop := launch.UntilInterrupted(context.Background())
+	defer stop()
 	start := launch.Start{Finder: finder, Command: command, Timeout: c.Timeout,
 		Mounts: launch.NodeMounts(program), Progress: progress(step.Ranks)}
 	begun := time.Now()
 	state, err := start.Run(ctx)
-	stop()
 	if err != nil {
 		return err
 	}
 	dir := launch.JobDirOf(c.Dir, c.Job)
 	printReady(state, dir, begun)
-	return launch.Interruptible("job "+c.Job+" runs: copper stop ends it", func() error {
+	return launch.Interruptible(ctx, "job "+c.Job+" runs: copper stop ends it", func() error {
 		defer c.sleep()
 		if len(warmers) == 0 {
 			return nil

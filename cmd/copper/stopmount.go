@@ -17,7 +17,7 @@ type stopAtCmd struct {
 }
 
 func (c *stopAtCmd) Run() error {
-	return launch.Interruptible("the daemons may be ending still: copper stop once more ends what is left", func() error {
+	return launch.Interruptible(context.Background(), "the daemons may be ending still: copper stop once more ends what is left", func() error {
 		return errors.Join(c.stopCmd.Run(), c.free())
 	})
 }

@@ -32,7 +32,7 @@ func (c *waitCmd) Run() error {
 		return err
 	}
 	step := launch.FindStepProcess(c.PID)
-	return launch.Interruptible("the job is as it was: copper stop ends it", func() error {
+	return launch.Interruptible(context.Background(), "the job is as it was: copper stop ends it", func() error {
 		job, err := finder.Wait(context.Background(), step, c.Timeout, progress(0))
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ func (c *warmCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return launch.Interruptible("what is under way goes on in the daemons", func() error {
+	return launch.Interruptible(context.Background(), "what is under way goes on in the daemons", func() error {
 		return warm(context.Background(), finder, job, warmers)
 	})
 }
