@@ -44,19 +44,17 @@ func interruptions(t *testing.T, mpi string) *interruption {
 	return &interruption{t, binary(t, mpi), t.TempDir(), append(os.Environ(), cluster.MPIEnvironment()...)}
 }
 
-// run runs copper until its end, and interrupts it when it says a word on stderr, soon for "soon".
+// run runs copper until its end, and interrupts it when it says a word, soon for "soon".
 func (i *interruption) run(when string, args ...string) (code int, out, said string) {
 	i.Helper()
 	cmd := exec.Command(i.copper, append(args, "-d", i.dir+"/jobs")...)
-	var stdout bytes.Buffer
-	stderr := &interruptedAt{when: when}
-	if when == "soon" {
-		stderr.when = ""
-	}
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = i.env, &stdout, stderr, time.Second
-	stderr.mu.Lock() // until there is a process to be interrupted
+	stdout, stderr := &interruptedAt{when: when}, &interruptedAt{when: when}
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = i.env, stdout, stderr, time.Second
+	stdout.mu.Lock() // until there is a process to be interrupted
+	stderr.mu.Lock()
 	err := cmd.Start()
-	stderr.process = cmd.Process
+	stdout.process, stderr.process = cmd.Process, cmd.Process
+	stdout.mu.Unlock()
 	stderr.mu.Unlock()
 	if err != nil {
 		i.Fatal(err)
@@ -73,7 +71,7 @@ func (i *interruption) run(when string, args ...string) (code int, out, said str
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() { // before it minded
 		code = 128 + int(status.Signal())
 	}
-	return code, stdout.String(), stderr.out.String()
+	return code, stdout.out.String(), stderr.out.String()
 }
 
 func (i *interruption) nothingLeft() {
@@ -131,7 +129,7 @@ func TestInterrupted(t *testing.T) {
 		if code, _, said := i.run("waiting for a job", "wait"); code != 130 || !strings.Contains(said, "interrupted; the job is as it was") {
 			t.Errorf("wait: exit code %d: %s", code, said)
 		}
-		code, out, said := i.run("1 of 1 mount ", "launch", "--nodes", "1", "--target", "/etc", "-v", i.dir+"/mnt", "-s", "600")
+		code, out, said := i.run("outputs are in", "launch", "--nodes", "1", "--target", "/etc", "-v", i.dir+"/mnt", "-s", "600")
 		if code != 130 || !strings.Contains(out, "is ready") || !strings.Contains(said, "runs: copper stop ends it") {
 			t.Errorf("the sleep of launch: exit code %d: %s%s", code, out, said)
 		}
