@@ -40,9 +40,6 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := c.prepare(os.Stderr); err != nil {
-		return err
-	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -51,6 +48,10 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	if err := c.prepare(os.Stderr, step.Hosts); err != nil {
+		return err
+	}
+	step.Args = append([]string{"serve"}, c.args()...) // without a site's book if there is none
 	command := launcher.Command(step)
 	if c.Print {
 		fmt.Println(command)
@@ -90,7 +91,7 @@ func (c *launchCmd) Run() error {
 
 // step is what is to be started, and by what.
 func (c *launchCmd) step(program string) (launch.Step, launch.Allocation, launch.Launcher, error) {
-	step := launch.Step{Ranks: 1, Program: program, Args: append([]string{"serve"}, c.args()...), Root: os.Geteuid() == 0, Cores: c.Cores,
+	step := launch.Step{Ranks: 1, Program: program, Root: os.Geteuid() == 0, Cores: c.Cores,
 		CXI: launch.WantsCXI(c.Net), HostFile: launch.JobDirOf(c.Dir, c.Job).HostFile()}
 	var allocation launch.Allocation
 	if c.Nodes != nil {
