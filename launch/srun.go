@@ -15,12 +15,14 @@ type Srun struct {
 // Name implements [Launcher].
 func (Srun) Name() string { return "Slurm's srun" }
 
-// Command implements [Launcher]. There is no --cpus-per-task: by that the step would have just so many cores, of
-// Slurm's choice (--exact), and the binding may want others of the job's. With Slingshot each step has a VNI of its
-// own, by which its ranks alone reach each other over CXI; one that is all on one host gets it only if it is asked
-// for (docs.olcf.ornl.gov, Frontier User Guide; srun(1), --network). The step shares its nodes with the application's (--overlap), and goes on
+// Command implements [Launcher]. The step shares its nodes with the application's (--overlap), and goes on
 // when a rank dies (--kill-on-bad-exit=0), when a node does (--no-kill; the job must have been submitted
-// with it too) and when a rank ends before the others (--wait=0).
+// with it too) and when a rank ends before the others (--wait=0). It has this environment, whatever the job was
+// submitted with (--export=ALL).
+//
+// There is no --cpus-per-task: by that the step would have just so many cores, of Slurm's choice (--exact), and the
+// binding may want others of the job's. With Slingshot each step has a VNI of its own, by which its ranks alone reach
+// each other over CXI; a step on one node gets none unless it asks for it (HPE's Slurm plugin, srun(1) --network).
 func (l Srun) Command(s Step) Command {
 	nodes, mpi := "1", l.MPI
 	perNode := s.Ranks
@@ -37,7 +39,7 @@ func (l Srun) Command(s Step) Command {
 	if s.CXI && len(s.Hosts) < 2 {
 		c.Args = append(c.Args, "--network=single_node_vni")
 	}
-	c.Args = append(c.Args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--cpu-bind="+s.Cores.SlurmBinding(), "--mpi="+mpi, s.Program)
+	c.Args = append(c.Args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--export=ALL", "--cpu-bind="+s.Cores.SlurmBinding(), "--mpi="+mpi, s.Program)
 	c.Args = append(c.Args, s.Args...)
 	if strings.HasPrefix(mpi, "pmix") {
 		// By default a fence without data does not wait for all ranks, and Open MPI's MPI_Init, which relies
