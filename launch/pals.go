@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// PALS is the mpiexec of HPE's Parallel Application Launch Service, as on Aurora. Its options are those of
-// mpiexec(1) there; docs.alcf.anl.gov/aurora shows --cpu-bind=list:, --genvall and --no-vni in use.
+// PALS is the mpiexec of HPE's Parallel Application Launch Service, as on Aurora. Its options are in mpiexec(1)
+// there, and in the source of HPE's cray mpiexec; docs.alcf.anl.gov/aurora shows --cpu-bind=list: and --genvall in use.
 type PALS struct{ Path string }
 
 // Name implements [Launcher].
