@@ -54,6 +54,12 @@ func (f Finder) Wait(ctx context.Context, step *StepProcess, timeout time.Durati
 	defer cancel()
 	tick := time.NewTicker(appearPoll)
 	defer tick.Stop()
+	hint := time.AfterFunc(downFirst, func() { // no more: the step may leave those out
+		if down := f.Others.down(ctx); len(down) > 0 {
+			f.say(few(down) + ": down, says the scheduler; a step that wants it as well may wait for ever")
+		}
+	})
+	defer hint.Stop()
 	for {
 		gone := step.ended() // before the job is looked for, which may be its last word
 		job, err := f.latest()

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os/exec"
@@ -161,5 +162,18 @@ func TestWaitForProcess(t *testing.T) {
 	}
 	if !FindStepProcess(noProcess).ended() {
 		t.Error("a process that never was has not ended")
+	}
+}
+
+// TestWaitHints: who waits for a job that does not come is told of hosts that are down.
+func TestWaitHints(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	h.Others = &Others{Down: func(context.Context) []string { return []string{"n3"} }}
+	var said string
+	h.Say = func(line string) { said = line; cancel() }
+	if _, err := h.Wait(ctx, nil, time.Minute, &Progress{Out: io.Discard}); err == nil || !strings.HasPrefix(said, "n3: down, says the scheduler") {
+		t.Errorf("%v; said %q", err, said)
 	}
 }

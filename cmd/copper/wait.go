@@ -31,6 +31,10 @@ func (c *waitCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	if allocation, err := launch.FindAllocation(os.Getenv); err == nil {
+		finder.Others = &launch.Others{Hosts: allocation.Hosts, Down: allocation.Down}
+	}
+	finder.Say = func(line string) { fmt.Fprintln(os.Stderr, "copper:", line) }
 	step := launch.FindStepProcess(c.PID)
 	return launch.Interruptible(context.Background(), "the job is as it was: copper stop ends it", func() error {
 		job, err := finder.Wait(context.Background(), step, c.Timeout, progress(0))
