@@ -17,7 +17,8 @@ var downQueries = map[Scheduler][]string{
 }
 
 // Down asks the scheduler which hosts of the allocation are down. It knows of none that it can't be asked about, and
-// learns of those that have just died after some minutes.
+// learns of those that have just died after some minutes. To PBS a host is down when its own daemon there is, whatever
+// another launcher can do with it.
 func (a Allocation) Down(ctx context.Context) []string {
 	query := downQueries[a.Scheduler]
 	if query == nil {
@@ -50,14 +51,11 @@ func (a Allocation) downAmong(out string) (hosts []string) {
 	return hosts
 }
 
-// isDown judges a state of Slurm's (down, down*, mixed*: the star is for nodes that do not respond) or of PBS's
-// (down, "offline,down", "state-unknown"). A node that only takes no further jobs is not down.
+// isDown judges a state of Slurm's (down, down*) or of PBS's (down, "offline,down", "state-unknown"). A node that only
+// takes no further jobs is not down, nor is one that has not responded just now (mixed*): Slurm calls it down in time.
 func isDown(state string) bool {
-	state = strings.ToLower(state)
-	if strings.HasSuffix(state, "*") {
-		return true
-	}
-	return slices.ContainsFunc(strings.Split(state, ","), func(s string) bool {
+	return slices.ContainsFunc(strings.Split(strings.ToLower(state), ","), func(s string) bool {
+		s = strings.TrimRight(s, "*~#!%$@+-")
 		return s == "down" || s == "state-unknown" || s == "unknown" || s == "fail"
 	})
 }

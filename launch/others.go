@@ -24,7 +24,8 @@ type Others struct {
 	// Command runs [Finder.Sweep] for job id on some of Hosts. Each host prints a line when it begins and when
 	// it has done, [Reached] and [Swept].
 	Command func(id string, some []string) Command
-	// Down names those of Hosts that the scheduler knows to be down, as far as it can be asked; nil: it can't.
+	// Down names those of Hosts that the scheduler knows to be down, on which nothing can be started; nil: it can't
+	// be asked.
 	Down func(ctx context.Context) []string
 }
 

@@ -39,7 +39,7 @@ func TestSweepBy(t *testing.T) {
 func TestDownAmong(t *testing.T) {
 	a := Allocation{Hosts: []string{"n1.cm", "n2.cm", "n3.cm", "n4.cm", "n5.cm"}}
 	for out, want := range map[string][]string{
-		"n1 mixed\nn2 down*\nn2 down*\nn3 mixed*\nn4 draining\nn5 drained\nn9 down\n":  {"n2.cm", "n3.cm"},          // sinfo
+		"n1 mixed*\nn2 down*\nn2 down*\nn3 down\nn4 draining\nn5 drained\nn9 down\n":   {"n2.cm", "n3.cm"},          // sinfo
 		"n1.cm   down\nn2   state-unknown,down\nn3 offline\nn4 offline,down a comment": {"n1.cm", "n2.cm", "n4.cm"}, // pbsnodes
 		"": nil, "\nn1\n": nil,
 	} {

@@ -35,7 +35,11 @@ func sweeper(program string, launcher launch.Launcher, a launch.Allocation, host
 		return nil
 	}
 	part := len(hosts) < len(a.Hosts)
-	return &launch.Others{Hosts: hosts, Down: a.Down, Command: func(id string, some []string) launch.Command {
+	var down func(context.Context) []string
+	if a.Scheduler == launch.Slurm { // to others' launchers, what PBS says means little
+		down = a.Down
+	}
+	return &launch.Others{Hosts: hosts, Down: down, Command: func(id string, some []string) launch.Command {
 		return launcher.Command(launch.Step{Ranks: len(some), Hosts: some, Part: part || len(some) < len(hosts), Program: program,
 			HostFile: launch.JobDirOf(job.Dir, id).SweepHostFile(), Args: []string{"sweep", "--job", id, "--dir", job.Dir}, Root: os.Geteuid() == 0, Plain: true})
 	}}
