@@ -13,7 +13,7 @@ const (
 	termBound     = 20 * time.Second // for a daemon to unmount and end after SIGTERM
 	killBound     = 5 * time.Second
 	launcherBound = 5 * time.Second // for the launcher to see that its ranks have ended
-	launcherKill  = 3 * time.Second // and to end by a signal; mpirun takes two
+	launcherKill  = 5 * time.Second // and to end by a signal; mpirun takes two
 	endPoll       = 50 * time.Millisecond
 
 	sentPrefix = "sent " // begins a line about a signal to a daemon
