@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestBookIsFiltered(t *testing.T) {
@@ -97,7 +98,9 @@ func facility() (text []byte, hosts []string) {
 
 func TestFacilityBook(t *testing.T) {
 	text, hosts := facility()
+	began := time.Now()
 	b, err := ParseBook("book", text)
+	t.Logf("%d lines were read in %v", len(hosts), time.Since(began))
 	if err != nil || len(b.Entries) != len(hosts) {
 		t.Fatalf("%d entries, %v", len(b.Entries), err)
 	}

@@ -51,6 +51,31 @@ func FindAllocation(getenv func(string) string) (Allocation, error) {
 	return a, nil
 }
 
+// Without returns the hosts but those of a list in Slurm's form, each of which must be among them.
+func (a Allocation) Without(list string) ([]string, error) {
+	excluded, err := ExpandHostlist(list)
+	switch {
+	case err != nil:
+		return nil, BadInput("--exclude: %w", err)
+	case len(excluded) == 0:
+		return a.Hosts, nil
+	case a.Hosts == nil:
+		return nil, BadInput("--exclude=%s: no scheduler has given this job hosts", list)
+	}
+	out := map[string]bool{}
+	for _, h := range excluded {
+		if RankOn(a.Hosts, shortened(h)) < 0 {
+			return nil, BadInput("--exclude=%s: %s is no host of %s's job %s, which has %s", list, h, a.Scheduler, a.ID, few(a.Hosts))
+		}
+		out[shortened(h)] = true
+	}
+	hosts := slices.DeleteFunc(slices.Clone(a.Hosts), func(h string) bool { return out[shortened(h)] })
+	if len(hosts) == 0 {
+		return nil, BadInput("--exclude=%s: no host of %s's job %s is left", list, a.Scheduler, a.ID)
+	}
+	return hosts, nil
+}
+
 // readNodeFile reads the hosts from PBS's node file: one a line, some several times.
 func (a *Allocation) readNodeFile(path string) error {
 	content, err := os.ReadFile(path)

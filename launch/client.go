@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -24,7 +23,7 @@ var (
 func Ask(ctx context.Context, bases []string, id string, r Request) (*Response, error) {
 	failed := errNoDaemon
 	for _, dir := range controlDirs(bases, id) {
-		sockets, _ := filepath.Glob(filepath.Join(dir, "*.sock"))
+		sockets := filesIn(dir, ".sock")
 		for _, socket := range sockets {
 			// A daemon that hangs shows it here, before it is given the time that r may take.
 			resp, err := dial(ctx, socket, NewRequest(OpHello))

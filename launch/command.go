@@ -10,6 +10,9 @@ import (
 type Command struct {
 	Env  []string // NAME=value, beside what is inherited; never a secret
 	Args []string // the program first
+
+	HostFile string   // that Args name, to be written before; "" if there is none
+	Hosts    []string // what it is to hold, one a line
 }
 
 // String is the command as one would type it into a shell.
@@ -34,9 +37,12 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// process is the command ready to be started.
-func (c Command) process() *exec.Cmd {
+// process is the command ready to be started, with its host file written.
+func (c Command) process() (*exec.Cmd, error) {
+	if err := c.writeHostFile(); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(c.Args[0], c.Args[1:]...)
 	cmd.Env = append(os.Environ(), c.Env...)
-	return cmd
+	return cmd, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -83,6 +84,18 @@ func controlDirs(bases []string, id string) []string {
 		}
 	}
 	return dirs
+}
+
+// filesIn are the paths of the files directly in dir whose names end with suffix, by name; none if there is no such
+// directory. It is no filepath.Glob: the ids of PBS's array jobs, 12[7], are patterns to that.
+func filesIn(dir, suffix string) (paths []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), suffix) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
 }
 
 const lockBound = 5 * time.Second

@@ -14,7 +14,8 @@
 //	DIR/<job id>/stop            empty; written by `copper stop` alone
 //	DIR/<job id>/launcher.json   the launcher's process; written by `copper launch` alone
 //	DIR/<job id>/logs/           launcher.log, node_file.txt, the address book with what it
-//	                             comes from, one log per rank that logs ([RankLogLevel])
+//	                             comes from, one log per rank that logs ([RankLogLevel]);
+//	                             hosts.txt where they are too many for a command line
 //
 // and on each node, in a directory that only the user can enter:
 //

@@ -25,7 +25,7 @@ func (d Doctor) CheckLeftovers() []Finding {
 		findings = append(findings, warning(advice, "rank %d of job %s was killed and left %s", f.Rank, f.Job, f.Path()))
 	}
 	for _, dir := range controlDirs(d.Finder.Bases, "") {
-		if left, _ := filepath.Glob(filepath.Join(dir, "*.json")); len(left) == 0 {
+		if left := filesIn(dir, ".json"); len(left) == 0 {
 			findings = append(findings, warning(advice, "%s is a control directory of no daemon", dir))
 		}
 	}

@@ -3,6 +3,8 @@ package launch
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -11,35 +13,47 @@ const (
 	termBound     = 20 * time.Second // for a daemon to unmount and end after SIGTERM
 	killBound     = 5 * time.Second
 	launcherBound = 5 * time.Second // for the launcher to see that its ranks have ended
+	launcherKill  = 5 * time.Second // and to end by a signal; mpirun takes two
 	endPoll       = 50 * time.Millisecond
+
+	sentPrefix = "sent " // begins a line about a signal to a daemon
 )
 
 // End ends what runs of a job by signals, on this host and on those that can be reached, and removes
 // what it leaves: for a job whose daemons do not listen, or not yet. It returns a line for each thing
 // that it did or could not do.
-func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report []string) {
-	say := func(format string, args ...any) { report = append(report, fmt.Sprintf(format, args...)) }
+// silent are the hosts that gave no sign of life.
+func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report, silent []string) {
 	sent, said := f.endDaemons(ctx, job)
 	report = append(report, said...)
 	// Before the launcher, some of which end their ranks without giving them time to unmount.
-	said = f.sweepOthers(ctx, job.State.ID, nil)
+	said, silent = f.sweepOthers(ctx, job.State.ID, job.State.shortHosts())
 	report = append(report, said...)
 	var patience time.Duration // with the launcher
-	if sent || len(said) > 0 {
+	if sent || slices.ContainsFunc(said, func(line string) bool { return strings.Contains(line, ": "+sentPrefix) }) {
 		patience = launcherBound
 	}
-	if launcher, err := job.Dir.readLauncher(); err != nil {
-		say("%v", err)
-	} else if !await(ctx, patience, func() bool { return !launcher.running(f.Host) }) {
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-			say("sent %s to the launcher, process %d", signalName(sig), launcher.PID)
-			_ = syscall.Kill(launcher.PID, sig)
-			if await(ctx, killBound, func() bool { return !launcher.running(f.Host) }) {
-				break
-			}
+	report = append(report, f.endLauncher(ctx, job, patience)...)
+	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...), silent
+}
+
+// endLauncher ends the launcher, which has some time to do so by itself.
+func (f Finder) endLauncher(ctx context.Context, job *Job, patience time.Duration) (report []string) {
+	launcher, err := job.Dir.readLauncher()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if await(ctx, patience, func() bool { return !launcher.running(f.Host) }) {
+		return nil
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		report = append(report, fmt.Sprintf("sent %s to the launcher, process %d", signalName(sig), launcher.PID))
+		_ = syscall.Kill(launcher.PID, sig)
+		if await(ctx, launcherKill, func() bool { return !launcher.running(f.Host) }) {
+			break
 		}
 	}
-	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
+	return report
 }
 
 // endDaemons ends the job's daemons on this host; sent tells whether there were any.
@@ -78,7 +92,7 @@ func (f *Footprint) signal(sig syscall.Signal) (report []string) {
 			continue
 		}
 		_ = syscall.Kill(pid, syscall.SIGCONT) // a stopped process ends only when it goes on
-		report = append(report, fmt.Sprintf("sent %s to process %d (rank %d)", signalName(sig), pid, f.Rank))
+		report = append(report, fmt.Sprintf(sentPrefix+"%s to process %d (rank %d)", signalName(sig), pid, f.Rank))
 	}
 	return report
 }

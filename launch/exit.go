@@ -10,6 +10,8 @@ const (
 	ExitOK       = 0
 	ExitFailed   = 1
 	ExitBadInput = 2 // nothing was started
+
+	exitSignal = 128 // and the number of the signal that interrupted it, as shells have it: 130 for Ctrl-C
 )
 
 // InputError is a failure that is the caller's to mend: a bad option, a mount point in use.
@@ -28,9 +30,12 @@ func BadInput(format string, args ...any) error {
 // ExitCode is the exit code for the error with which a subcommand ended.
 func ExitCode(err error) int {
 	var input *InputError
+	var interrupted *interrupted
 	switch {
 	case err == nil:
 		return ExitOK
+	case errors.As(err, &interrupted):
+		return exitSignal + int(interrupted.signal)
 	case errors.As(err, &input):
 		return ExitBadInput
 	}

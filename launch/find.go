@@ -36,6 +36,8 @@ type Finder struct {
 	// Others reaches the hosts that the job has beside this one when its daemons do not answer; nil:
 	// nothing does.
 	Others *Others
+	// Say is told, in a line, what takes its time; nil: nobody is.
+	Say func(line string)
 }
 
 // maxSearched bounds how many jobs are looked at for the newest one alive.

@@ -124,7 +124,7 @@ func (f *Footprint) removeMade() {
 		if !errors.Is(err, syscall.ENOTEMPTY) {
 			continue
 		}
-		paths, _ := filepath.Glob(filepath.Join(f.ControlDir(), "*.json"))
+		paths := filesIn(f.ControlDir(), ".json")
 		for _, path := range paths {
 			heir := &Footprint{}
 			if ok, err := readJSON(path, maxFootprint, heir); path == f.path || !ok || err != nil {
@@ -157,7 +157,7 @@ func (f *Footprint) processes() (pids []int) {
 func footprints(bases []string, id string) []*Footprint {
 	var found []*Footprint
 	for _, dir := range controlDirs(bases, id) {
-		paths, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+		paths := filesIn(dir, ".json")
 		for _, path := range paths {
 			f := &Footprint{path: path}
 			if ok, err := readJSON(path, maxFootprint, f); ok && err == nil && f.Job == filepath.Base(dir) {
@@ -194,10 +194,10 @@ func CleanNode(ctx context.Context, bases []string, id string, mounts Mounts, ex
 // removeIfDead removes a control directory without footprints: nobody serves there.
 func removeIfDead(dir string) {
 	_ = locked(filepath.Dir(dir), func() error {
-		if left, _ := filepath.Glob(filepath.Join(dir, "*.json")); len(left) > 0 {
+		if left := filesIn(dir, ".json"); len(left) > 0 {
 			return nil
 		}
-		sockets, _ := filepath.Glob(filepath.Join(dir, "*.sock"))
+		sockets := filesIn(dir, ".sock")
 		for _, s := range sockets {
 			_ = os.Remove(s)
 		}

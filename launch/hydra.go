@@ -1,9 +1,6 @@
 package launch
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // Hydra is MPICH's mpiexec. It ends all ranks when one dies, which a rank of Copper does not: it is
 // a supervisor.
@@ -14,9 +11,11 @@ func (Hydra) Name() string { return "MPICH's mpiexec" }
 
 // Command implements [Launcher].
 func (l Hydra) Command(s Step) Command {
-	args := []string{l.Path, "-n", strconv.Itoa(s.Ranks)}
+	c := Command{Args: []string{l.Path, "-n", strconv.Itoa(s.Ranks)}}
 	if s.Hosts != nil {
-		args = append(args, "-ppn", "1", "-hosts", strings.Join(s.Hosts, ","))
+		c.Args = append(c.Args, "-ppn", "1")
+		c.nameHosts(s, "-hosts", "-f")
 	}
-	return Command{Args: append(append(args, s.Program), s.Args...)}
+	c.Args = append(append(c.Args, s.Program), s.Args...)
+	return c
 }

@@ -26,6 +26,7 @@ const (
 const (
 	chargeBound  = 30 * time.Second // for a daemon to read its charge
 	orderlyBound = 8 * time.Second  // for a daemon to unmount and end after SIGTERM
+	heldBound    = time.Second      // for the channel of a dead daemon, which another process may hold
 	stderrBound  = 200 * time.Millisecond
 )
 
@@ -79,12 +80,20 @@ func spawn(program string, args []string, charge any, beneath *os.File, listener
 		_ = ours.Close()
 		return nil, fmt.Errorf("start the daemon: %w", err)
 	}
+	briefed := make(chan struct{})
+	go func() {
+		defer close(briefed)
+		c.brief(charge)
+	}()
 	go func() {
 		_ = c.cmd.Wait() // the process's state tells
+		select {
+		case <-briefed: // what it said last has been read
+		case <-time.After(heldBound):
+		}
 		_ = ours.Close()
 		close(c.ended)
 	}()
-	go c.brief(charge)
 	return c, nil
 }
 

@@ -18,7 +18,10 @@ type Step struct {
 	Root    bool     // the user is root
 	Part    bool     // Hosts are a part of the allocation's
 	Plain   bool     // the ranks do not join MPI
+	CXI     bool     // the ranks use CXI devices themselves
 	Cores   Cores    // that the ranks may use, as far as the launcher can see to it
+
+	HostFile string // path for the names of Hosts if they are too many for an argument
 }
 
 // Launcher starts the ranks of a step; [FindLauncher] chooses among them. A step that was started goes
@@ -165,4 +168,10 @@ func outputOf(path string, args ...string) string {
 	cmd.WaitDelay = time.Second
 	out, _ := cmd.CombinedOutput()
 	return string(out)
+}
+
+// WantsCXI tells whether a value of -n names CXI devices.
+func WantsCXI(network string) bool {
+	_, err := cxiDevice(network)
+	return err == nil
 }

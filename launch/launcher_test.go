@@ -31,6 +31,8 @@ func TestCommandLines(t *testing.T) {
 	plain := step
 	plain.Plain, plain.Part = true, true
 	bound := Step{Ranks: 2, Program: "copper", Cores: coresOf(t, "48,49")}
+	one := Step{Ranks: 1, Hosts: []string{"n1"}, Program: "copper", CXI: true}
+	two := Step{Ranks: 2, Hosts: []string{"n1", "n2"}, Program: "copper", CXI: true}
 	for _, c := range []struct {
 		launcher Launcher
 		step     Step
@@ -38,12 +40,17 @@ func TestCommandLines(t *testing.T) {
 	}{
 		{OpenMPI{"mpirun"}, step, "mpirun -n 3 --host n1,n2,n3 --map-by ppr:1:node --oversubscribe --enable-recovery --bind-to none copper serve"},
 		{Hydra{"mpiexec"}, step, "mpiexec -n 3 -ppn 1 -hosts n1,n2,n3 copper serve"},
-		{PALS{"mpiexec"}, step, "mpiexec --np 3 --ppn 1 --cpu-bind=none --genvall --no-abort-on-failure copper serve"},
-		{Srun{"srun", "pmix"}, step, "SLURM_PMIX_FENCE=tree srun --overlap -N 3 -n 3 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmix copper serve"},
-		{Srun{"srun", "pmix"}, plain, "srun --overlap -N 3 -n 3 --ntasks-per-node=1 --nodelist=n1,n2,n3 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=none copper serve"},
-		{Srun{"srun", "pmi2"}, Step{Ranks: 2, Program: "copper"}, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=none --mpi=pmi2 copper"},
+		{PALS{"mpiexec"}, plain, "mpiexec --np 3 --ppn 1 --hosts n1,n2,n3 --cpu-bind=none --genvall --no-abort-on-failure copper serve"},
+		{PALS{"mpiexec"}, step, "mpiexec --np 3 --ppn 1 --hosts n1,n2,n3 --cpu-bind=none --genvall --no-abort-on-failure copper serve"},
+		{Srun{"srun", "pmix"}, step, "SLURM_PMIX_FENCE=tree srun --overlap -N 3 -n 3 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --export=ALL --cpu-bind=none --mpi=pmix copper serve"},
+		{Srun{"srun", "pmix"}, plain, "srun --overlap -N 3 -n 3 --ntasks-per-node=1 --nodelist=n1,n2,n3 --kill-on-bad-exit=0 --no-kill --wait=0 --export=ALL --cpu-bind=none --mpi=none copper serve"},
+		{Srun{"srun", "pmi2"}, Step{Ranks: 2, Program: "copper"}, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --export=ALL --cpu-bind=none --mpi=pmi2 copper"},
 		{PALS{"mpiexec"}, bound, "mpiexec --np 2 --cpu-bind=list:48-49 --genvall --no-abort-on-failure copper"},
-		{Srun{"srun", "pmi2"}, bound, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --cpu-bind=mask_cpu:0x3000000000000 --mpi=pmi2 copper"},
+		{Srun{"srun", "pmi2"}, bound, "srun --overlap -N 1 -n 2 --ntasks-per-node=2 --kill-on-bad-exit=0 --no-kill --wait=0 --export=ALL --cpu-bind=mask_cpu:0x3000000000000 --mpi=pmi2 copper"},
+		{PALS{"mpiexec"}, one, "PALS_LOCAL_LAUNCH=0 mpiexec --np 1 --ppn 1 --hosts n1 --single-node-vni --cpu-bind=none --genvall --no-abort-on-failure copper"},
+		{PALS{"mpiexec"}, two, "mpiexec --np 2 --ppn 1 --hosts n1,n2 --cpu-bind=none --genvall --no-abort-on-failure copper"},
+		{Srun{"srun", "cray_shasta"}, one, "srun --overlap -N 1 -n 1 --ntasks-per-node=1 --network=single_node_vni --kill-on-bad-exit=0 --no-kill --wait=0 --export=ALL --cpu-bind=none --mpi=cray_shasta copper"},
+		{Srun{"srun", "cray_shasta"}, two, "srun --overlap -N 2 -n 2 --ntasks-per-node=1 --kill-on-bad-exit=0 --no-kill --wait=0 --export=ALL --cpu-bind=none --mpi=cray_shasta copper"},
 	} {
 		if got := c.launcher.Command(c.step).String(); got != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.launcher.Name(), got, c.want)

@@ -1,9 +1,6 @@
 package launch
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // OpenMPI is Open MPI's mpirun.
 type OpenMPI struct{ Path string }
@@ -15,7 +12,8 @@ func (OpenMPI) Name() string { return "Open MPI's mpirun" }
 func (l OpenMPI) Command(s Step) Command {
 	c := Command{Args: []string{l.Path, "-n", strconv.Itoa(s.Ranks)}}
 	if s.Hosts != nil {
-		c.Args = append(c.Args, "--host", strings.Join(s.Hosts, ","), "--map-by", "ppr:1:node")
+		c.nameHosts(s, "--host", "--hostfile")
+		c.Args = append(c.Args, "--map-by", "ppr:1:node")
 	}
 	c.Args = append(c.Args, "--oversubscribe", "--enable-recovery", "--bind-to", "none", s.Program)
 	c.Args = append(c.Args, s.Args...)

@@ -1,28 +1,32 @@
 package launch
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 )
 
 const (
 	sweepBound = termBound + killBound + 20*time.Second // for the launcher, and the host that takes longest
-	// A launcher starts nothing at all when one of the hosts is down. So many are then tried one by one.
+	// A host on which a sweep has not even begun is given up sooner; hosts take the launcher some time each.
+	reachBound   = 10 * time.Second
+	reachPerHost = 2 * time.Millisecond
+	// A launcher starts nothing at all when one of the hosts is down. So many are then tried each by itself.
 	sweepSingly = 16
 )
 
 // Others is how the other hosts of a job are reached when its daemons do not answer.
 type Others struct {
 	Hosts []string // of the allocation, this one among them
-	// Command runs [Finder.Sweep] for job id on some of Hosts.
+	// Command runs [Finder.Sweep] for job id on some of Hosts. Each host prints a line when it begins and when
+	// it has done, [Reached] and [Swept].
 	Command func(id string, some []string) Command
+	// Down names those of Hosts that the scheduler knows to be down, on which nothing can be started; nil: it can't
+	// be asked.
+	Down func(ctx context.Context) []string
 }
 
 // RankOn is the rank that runs on the host with this short name, if each of hosts gets one, in
@@ -47,10 +51,19 @@ func (f Finder) Sweep(ctx context.Context, mounts Mounts) []string {
 	return append(report, CleanNode(ctx, f.Bases, f.ID, mounts)...)
 }
 
-// sweepOthers has the job swept from its other hosts: from those named by short names, nil for all.
-func (f Finder) sweepOthers(ctx context.Context, id string, short []string) (report []string) {
-	if f.Others == nil {
+// down are the hosts that are known to be down.
+func (o *Others) down(ctx context.Context) []string {
+	if o == nil || o.Down == nil {
 		return nil
+	}
+	return o.Down(ctx)
+}
+
+// sweepOthers has the job swept from its other hosts: from those named by short names, nil for all. silent are
+// the hosts that gave no sign of life, as far as that was not the launcher's fault.
+func (f Finder) sweepOthers(ctx context.Context, id string, short []string) (report, silent []string) {
+	if f.Others == nil {
+		return nil, nil
 	}
 	var some []string
 	for _, h := range f.Others.Hosts {
@@ -59,53 +72,55 @@ func (f Finder) sweepOthers(ctx context.Context, id string, short []string) (rep
 		}
 	}
 	if len(some) == 0 {
-		return nil
+		return nil, nil
 	}
-	said, err := f.sweepBy(ctx, f.Others.Command(id, some))
-	report = append(report, said...)
-	if err == nil {
-		return report
+	down := f.Others.down(ctx)
+	some = slices.DeleteFunc(some, func(h string) bool {
+		is := slices.Contains(down, h)
+		if is {
+			silent = append(silent, h)
+			report = append(report, fmt.Sprintf("%s could not be cleared: it is down", h))
+		}
+		return is
+	})
+	if len(some) == 0 {
+		return report, silent
 	}
-	if len(some) > 1 && len(some) <= sweepSingly {
-		for _, h := range some {
-			said, err := f.sweepBy(ctx, f.Others.Command(id, []string{h}))
-			report = append(report, said...)
-			if err != nil {
-				report = append(report, fmt.Sprintf("%s could not be cleared: %v", h, err))
+	bound := reachBound + time.Duration(len(some))*reachPerHost
+	f.say(fmt.Sprintf("clearing %s; a host is given up that shows no sign of life within %v", few(some), bound.Round(time.Second)))
+	s := f.sweepBy(ctx, f.Others.Command(id, some), bound, some)
+	report = append(report, s.said...)
+	switch {
+	case s.err == nil:
+		return report, silent
+	case len(s.silent) == len(some) && 1 < len(some) && len(some) <= sweepSingly:
+		singly := make([]sweep, len(some))
+		var all sync.WaitGroup
+		for i, h := range some {
+			all.Go(func() { singly[i] = f.sweepBy(ctx, f.Others.Command(id, []string{h}), bound, []string{h}) })
+		}
+		all.Wait()
+		works := slices.ContainsFunc(singly, func(s sweep) bool { return s.err == nil })
+		for i, h := range some {
+			report = append(report, singly[i].said...)
+			if singly[i].err != nil {
+				report = append(report, fmt.Sprintf("%s could not be cleared: %v", h, singly[i].err))
+				if works || singly[i].gaveUp {
+					silent = append(silent, singly[i].silent...)
+				}
 			}
 		}
-		return report
+		return report, silent
+	case s.gaveUp:
+		some = s.silent
+		silent = append(silent, some...)
 	}
-	return append(report, fmt.Sprintf("%s could not be cleared: %v", strings.Join(some, " "), err))
+	return append(report, fmt.Sprintf("%s could not be cleared: %v", few(some), s.err)), silent
 }
 
-func (f Finder) sweepBy(ctx context.Context, c Command) (report []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, sweepBound)
-	defer cancel()
-	cmd := c.process()
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		return nil, err
+// say tells what is being done, to somebody who waits.
+func (f Finder) say(line string) {
+	if f.Say != nil {
+		f.Say(line)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
-	err = cmd.Wait()
-	stop()
-	for line := range strings.Lines(out.String()) {
-		if line = strings.TrimSpace(line); line != "" {
-			report = append(report, line)
-		}
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) || ctx.Err() != nil {
-		err = fmt.Errorf("%s: %w: %s", c.Args[0], errors.Join(err, ctx.Err()), lastLine(said.String()))
-	}
-	return report, err
-}
-
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return lines[len(lines)-1]
 }

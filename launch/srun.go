@@ -17,7 +17,12 @@ func (Srun) Name() string { return "Slurm's srun" }
 
 // Command implements [Launcher]. The step shares its nodes with the application's (--overlap), and goes on
 // when a rank dies (--kill-on-bad-exit=0), when a node does (--no-kill; the job must have been submitted
-// with it too) and when a rank ends before the others (--wait=0).
+// with it too) and when a rank ends before the others (--wait=0). It has this environment, whatever the job was
+// submitted with (--export=ALL).
+//
+// There is no --cpus-per-task: by that the step would have just so many cores, of Slurm's choice (--exact), and the
+// binding may want others of the job's. With Slingshot each step has a VNI of its own, by which its ranks alone reach
+// each other over CXI; a step on one node gets none unless it asks for it (HPE's Slurm plugin, srun(1) --network).
 func (l Srun) Command(s Step) Command {
 	nodes, mpi := "1", l.MPI
 	perNode := s.Ranks
@@ -27,12 +32,15 @@ func (l Srun) Command(s Step) Command {
 	if s.Plain {
 		mpi = "none"
 	}
-	args := []string{l.Path, "--overlap", "-N", nodes, "-n", strconv.Itoa(s.Ranks), "--ntasks-per-node=" + strconv.Itoa(perNode)}
-	if s.Part { // at the largest scale all of them would be too long for an argument
-		args = append(args, "--nodelist="+strings.Join(s.Hosts, ","))
+	c := Command{Args: []string{l.Path, "--overlap", "-N", nodes, "-n", strconv.Itoa(s.Ranks), "--ntasks-per-node=" + strconv.Itoa(perNode)}}
+	if s.Part {
+		c.nameHosts(s, "--nodelist=", "--nodelist=") // a file is what has a slash
 	}
-	args = append(args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--cpu-bind="+s.Cores.SlurmBinding(), "--mpi="+mpi)
-	c := Command{Args: append(append(args, s.Program), s.Args...)}
+	if s.CXI && len(s.Hosts) < 2 {
+		c.Args = append(c.Args, "--network=single_node_vni")
+	}
+	c.Args = append(c.Args, "--kill-on-bad-exit=0", "--no-kill", "--wait=0", "--export=ALL", "--cpu-bind="+s.Cores.SlurmBinding(), "--mpi="+mpi, s.Program)
+	c.Args = append(c.Args, s.Args...)
 	if strings.HasPrefix(mpi, "pmix") {
 		// By default a fence without data does not wait for all ranks, and Open MPI's MPI_Init, which relies
 		// on it, crashes now and then in a rank that others have overtaken (Slurm 22.05, Open MPI 4.1).

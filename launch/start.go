@@ -12,6 +12,9 @@ import (
 
 const (
 	followPoll = 50 * time.Millisecond
+	// The scheduler is asked for hosts that are down when the hosts have not met for so long, and again.
+	downFirst = 3 * time.Second
+	downPoll  = 10 * time.Second
 	// failBound is for the ranks to end by themselves after one of them failed.
 	failBound = 10 * time.Second
 	tailLines = 10 // of the launcher's log, where nothing else tells why
@@ -45,18 +48,46 @@ func (s *Start) Run(ctx context.Context) (*State, error) {
 			return nil, err
 		}
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	ended, logged, err := s.start(dir)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("not every mount answered within %v", s.Timeout))
 	defer cancel()
+	ctx, down := context.WithCancelCause(ctx)
+	defer down(nil)
+	go s.watchHosts(ctx, dir, down)
 	state, err := s.follow(ctx, dir, ended, logged)
 	s.Progress.End()
 	if err == nil {
 		return state, nil
 	}
+	if IsInterrupted(err) {
+		fmt.Fprintln(s.Progress.Out, "copper: interrupted: ending what was started")
+	}
 	return nil, s.abandon(dir, state, ended, err)
+}
+
+// watchHosts ends the start, by down, when the scheduler says that hosts are down which the launcher waits for: Slurm's
+// does so for ever. It asks only while the hosts have not met, and not at once.
+func (s *Start) watchHosts(ctx context.Context, dir JobDir, down func(error)) {
+	for wait := downFirst; ; wait = downPoll {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		if state, err := dir.ReadState(); err != nil || state != nil && state.Phase != Starting {
+			return
+		}
+		if hosts := s.Finder.Others.down(ctx); len(hosts) > 0 {
+			down(fmt.Errorf("%s: the scheduler says that it is down, as of %s", few(hosts), time.Now().Format(time.TimeOnly)))
+			return
+		}
+	}
 }
 
 // start starts the launcher in a session of its own; ended is closed when it has ended. What it
@@ -70,7 +101,10 @@ func (s *Start) start(dir JobDir) (ended <-chan struct{}, logged int64, err erro
 	if info, err := log.Stat(); err == nil {
 		logged = info.Size()
 	}
-	cmd := s.Command.process()
+	cmd, err := s.Command.process()
+	if err != nil {
+		return nil, 0, err
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -132,8 +166,15 @@ func (s *Start) abandon(dir JobDir, state *State, ended <-chan struct{}, why err
 			}
 		}
 	}
-	for _, line := range s.Finder.End(ctx, job, s.Mounts) {
+	report, silent := s.Finder.End(ctx, job, s.Mounts)
+	for _, line := range report {
 		fmt.Fprintln(s.Progress.Out, "copper:", line)
+	}
+	if named := strings.Join(silent, ","); named != "" {
+		if len(silent) > sweepSingly {
+			named = "HOSTS"
+		}
+		why = fmt.Errorf("%w; %s showed no sign of life: launch --exclude %s starts without", why, few(silent), named)
 	}
 	if code := ExitCode(why); code != ExitBadInput {
 		return fmt.Errorf("%w; logs are in %s", why, dir.Logs())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -125,11 +126,41 @@ func TestStartTakesTooLong(t *testing.T) {
 	}
 	h.ended()
 
-	h = newHouse(t)
+}
+
+// TestStartInterrupted: nothing of the start goes on; and it is not begun if that is known before.
+func TestStartInterrupted(t *testing.T) {
+	h := newHouse(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(fmt.Errorf("interrupt"))
-	if _, _, err := h.start(ctx, `exec sleep 600`, time.Minute); err == nil || !strings.Contains(err.Error(), "interrupt") {
-		t.Errorf("%v", err)
+	go func() {
+		await(ctx, time.Minute, func() bool {
+			r, err := JobDirOf(h.Base, "7").readLauncher()
+			return err == nil && r != nil
+		})
+		cancel(&interrupted{signal: syscall.SIGINT})
+	}()
+	_, out, err := h.start(ctx, `exec sleep 600`, time.Minute)
+	if ExitCode(err) != 130 || !strings.Contains(err.Error(), "interrupted; logs are in") || !strings.Contains(out, "interrupted: ending what was started") {
+		t.Errorf("%v; said: %s", err, out)
+	}
+	h.ended()
+	h = newHouse(t)
+	if _, _, err := h.start(ctx, `touch "$DIR/begun"`, time.Minute); ExitCode(err) != 130 {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(h.Base, "7", "begun")); err == nil {
+		t.Error("the launcher was started")
+	}
+}
+
+// TestStartWithHostDown: what the scheduler knows to be down is named, and not waited for.
+func TestStartWithHostDown(t *testing.T) {
+	h := newHouse(t)
+	h.Others = &Others{Hosts: []string{"n1", "n2"}, Command: func(string, []string) Command { return Command{Args: []string{"/bin/false"}} },
+		Down: func(context.Context) []string { return []string{"n2"} }}
+	_, _, err := h.start(t.Context(), `exec sleep 600`, time.Minute)
+	if ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "n2: the scheduler says that it is down") || !strings.Contains(err.Error(), "launch --exclude n2 starts without") {
+		t.Error(err)
 	}
 	h.ended()
 }

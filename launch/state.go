@@ -93,6 +93,17 @@ func (s *State) On(host string) []Rank {
 	return here
 }
 
+// shortHosts are the hosts of all ranks; nil while rank 0 does not know the others.
+func (s *State) shortHosts() (hosts []string) {
+	if s.Phase == Starting || len(s.Ranks) < 2 {
+		return nil
+	}
+	for _, r := range s.Ranks {
+		hosts = append(hosts, r.Host)
+	}
+	return hosts
+}
+
 // WriteState replaces the state file.
 func (d JobDir) WriteState(s State) error {
 	s.Version, s.Changed = stateVersion, time.Now()

@@ -54,21 +54,43 @@ func (f Finder) Stop(ctx context.Context, job *Job, mounts Mounts) (last *Status
 				}
 			}
 		}
-		if unheard != nil {
-			report = append(report, f.sweepOthers(ctx, job.State.ID, unheard)...)
-		}
-		launcher, err := job.Dir.readLauncher()
-		if err != nil {
-			report = append(report, err.Error())
-		}
-		if await(ctx, afterBound, func() bool { return f.ended(daemons) && !launcher.running(f.Host) }) {
+		report = append(report, f.afterwards(ctx, job, daemons, unheard)...)
+		if f.ended(daemons) {
 			report = append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...)
 			return last, report, f.left(daemons)
 		}
 		report = append(report, "not every process ended by itself")
 	}
-	report = append(report, f.End(ctx, job, mounts)...)
+	ended, _ := f.End(ctx, job, mounts)
+	report = append(report, ended...)
 	return last, report, f.left(daemons)
+}
+
+// afterwards returns when what was told to end has ended, or is late. Hosts from which nothing was heard are cleared
+// meanwhile; the launcher may wait for those for ever, and is ended.
+func (f Finder) afterwards(ctx context.Context, job *Job, daemons []*Footprint, unheard []string) (report []string) {
+	cleared := make(chan []string, 1)
+	go func() {
+		var lines []string
+		if unheard != nil {
+			lines, _ = f.sweepOthers(ctx, job.State.ID, unheard)
+		}
+		cleared <- lines
+	}()
+	launcher, err := job.Dir.readLauncher()
+	if err != nil {
+		report = append(report, err.Error())
+	}
+	bound := afterBound
+	if unheard != nil {
+		bound = reachBound // as long as others have, at least, to write what they have counted
+	}
+	await(ctx, bound, func() bool { return f.ended(daemons) && !launcher.running(f.Host) })
+	report = append(report, <-cleared...)
+	if f.ended(daemons) {
+		report = append(report, f.endLauncher(ctx, job, 0)...)
+	}
+	return report
 }
 
 // Tidy removes what jobs that were killed left: all of them on this host, the finder's on the others
@@ -79,7 +101,8 @@ func (f Finder) Tidy(ctx context.Context, mounts Mounts) []string {
 		return report
 	}
 	if job, err := f.read(f.ID); err == nil && job != nil && job.State.Phase != Stopped {
-		report = append(report, f.sweepOthers(ctx, f.ID, nil)...)
+		cleared, _ := f.sweepOthers(ctx, f.ID, job.State.shortHosts())
+		report = append(report, cleared...)
 	}
 	return report
 }

@@ -18,15 +18,50 @@ const (
 	patience = 10 * time.Second
 )
 
-// Wait returns when the job that is meant, which may not have begun yet, is ready.
-func (f Finder) Wait(ctx context.Context, timeout time.Duration, p *Progress) (*Job, error) {
+// StepProcess is the process that a script has started to start a job's daemons, a launcher mostly.
+type StepProcess struct {
+	pid  int
+	born uint64 // 0: it had ended when it was looked for
+}
+
+// FindStepProcess is the process with that id, which may have ended already; nil for 0.
+func FindStepProcess(pid int) *StepProcess {
+	if pid == 0 {
+		return nil
+	}
+	s := &StepProcess{pid: pid}
+	if p := readProcess(pid); p != nil {
+		s.born = p.born
+	}
+	return s
+}
+
+// ended tells that no daemon will be started any more; false if that can't be told.
+func (s *StepProcess) ended() bool {
+	if s == nil {
+		return false
+	}
+	p := readProcess(s.pid)
+	return p == nil || p.born != s.born
+}
+
+// Wait returns when the job that is meant, which may not have begun yet, is ready. step is what starts it, nil if that
+// is not known: when it ends, nothing is waited for any more.
+func (f Finder) Wait(ctx context.Context, step *StepProcess, timeout time.Duration, p *Progress) (*Job, error) {
 	defer p.End()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	tick := time.NewTicker(appearPoll)
 	defer tick.Stop()
+	hint := time.AfterFunc(downFirst, func() { // no more: the step may leave those out
+		if down := f.Others.down(ctx); len(down) > 0 {
+			f.say(few(down) + ": down, says the scheduler; a step that wants it as well may wait for ever")
+		}
+	})
+	defer hint.Stop()
 	for {
+		gone := step.ended() // before the job is looked for, which may be its last word
 		job, err := f.latest()
 		if err != nil {
 			return nil, err
@@ -38,13 +73,15 @@ func (f Finder) Wait(ctx context.Context, timeout time.Duration, p *Progress) (*
 			return job, nil
 		case live:
 			p.Show(&job.State)
-		case job != nil && job.State.Phase == Failed && failedFor(job.State, began, time.Now()):
+		case job != nil && job.State.Phase == Failed && (failedFor(job.State, began, time.Now()) || gone && job.State.Changed.After(began.Add(-lately))):
 			return nil, job.State.Err()
 		case job != nil && job.State.Phase.Running() && job.State.Started.After(began.Add(-recent)):
 			// Written after it was read, or its daemons were killed.
 			if again, err := job.Dir.ReadState(); err == nil && again != nil && again.Phase == job.State.Phase {
 				return nil, fmt.Errorf("%s", f.describe(job))
 			}
+		case gone:
+			return nil, f.none(fmt.Sprintf("process %d, which was to start one, has ended, and what it said tells why", step.pid))
 		default:
 			p.Show(nil)
 		}

@@ -2,6 +2,10 @@ package launch
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +13,7 @@ import (
 
 func (h *house) wait(bound time.Duration) (*Job, string, error) {
 	var out bytes.Buffer
-	job, err := h.Wait(h.t.Context(), bound, &Progress{Out: &out})
+	job, err := h.Wait(h.t.Context(), nil, bound, &Progress{Out: &out})
 	return job, out.String(), err
 }
 
@@ -36,7 +40,7 @@ func TestWaitForReady(t *testing.T) {
 			}
 		}
 	}()
-	job, err := h.Wait(t.Context(), time.Minute, &Progress{Out: tellTale(shown)})
+	job, err := h.Wait(t.Context(), nil, time.Minute, &Progress{Out: tellTale(shown)})
 	if err != nil || job.State.ID != "new" || job.State.Phase != Ready {
 		t.Fatalf("%+v, %v", job, err)
 	}
@@ -129,5 +133,47 @@ func TestProgress(t *testing.T) {
 	got := show(&Progress{Ranks: 4, Terminal: true})
 	if strings.Contains(got, "\n") || strings.Count(got, "\r\x1b[K") != 6 || !strings.HasSuffix(got, "\r\x1b[K") {
 		t.Errorf("on a terminal: %q", got)
+	}
+}
+
+// TestWaitForProcess: what was to start the job has ended, so none is waited for; why, a job that failed tells.
+func TestWaitForProcess(t *testing.T) {
+	h := newHouse(t)
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	step := FindStepProcess(cmd.Process.Pid)
+	if FindStepProcess(0).ended() || step.ended() {
+		t.Error("it has ended already")
+	}
+	wait := func() error {
+		_, err := h.Wait(t.Context(), step, time.Minute, &Progress{Out: io.Discard})
+		return err
+	}
+	time.AfterFunc(10*time.Millisecond, func() { _ = cmd.Process.Kill() })
+	if err := wait(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d, which was to start one, has ended", cmd.Process.Pid)) {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
+	h.write(State{ID: "7", Phase: Failed, Error: "n1 (rank 0): no such target", BadInput: true, Started: longAgo})
+	if err := wait(); ExitCode(err) != ExitBadInput || !strings.Contains(err.Error(), "no such target") {
+		t.Error(err)
+	}
+	if !FindStepProcess(noProcess).ended() {
+		t.Error("a process that never was has not ended")
+	}
+}
+
+// TestWaitHints: who waits for a job that does not come is told of hosts that are down.
+func TestWaitHints(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	h.Others = &Others{Down: func(context.Context) []string { return []string{"n3"} }}
+	var said string
+	h.Say = func(line string) { said = line; cancel() }
+	if _, err := h.Wait(ctx, nil, time.Minute, &Progress{Out: io.Discard}); err == nil || !strings.HasPrefix(said, "n3: down, says the scheduler") {
+		t.Errorf("%v; said %q", err, said)
 	}
 }

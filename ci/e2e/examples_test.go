@@ -83,6 +83,7 @@ if [ "${1-}" = --version ]; then echo "mpiexec (PALS)"; exit; fi
 args=(-hosts "$(sort -u "$PBS_NODEFILE" | paste -sd,)")
 while :; do
   case $1 in
+    --hosts|--hostfile) args[1]=$2; [ $1 = --hosts ] || args[0]=-f; shift ;;
     --np|--ppn) args+=("-${1#--}" "$2"); shift ;;
     --genv=*) pair=${1#--genv=}; args+=(-genv "${pair%%=*}" "${pair#*=}") ;;
     --genvall) args+=(-genvall) ;;

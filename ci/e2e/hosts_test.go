@@ -231,3 +231,22 @@ func TestHostsPBS(t *testing.T) {
 		t.Errorf("jobs: %v, %v", id, err)
 	}
 }
+
+// TestHostsDown: a host of the job can't be reached. Launch ends within its bound and says which; it works without it.
+func TestHostsDown(t *testing.T) {
+	m := pbs(t, 3)
+	all := m.Hosts()
+	if err := all[2].Cut(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	out, err := m.try(all[0], "copper-mpich launch --timeout 4s --target "+site(t))
+	if err == nil || !strings.Contains(out, "n3 could not be cleared") || !strings.Contains(out, "--exclude n3") {
+		t.Errorf("%v: %s", err, out)
+	}
+	t.Logf("launch on three hosts, one of which is down, has failed after %v", time.Since(began).Round(time.Millisecond))
+	m.run(all[0], "copper-mpich launch --exclude n3 --target "+site(t))
+	m.imports(all[:2]...)
+	m.run(all[1], "copper-mpich stop")
+	m.nothingLeft(all[:2]...)
+}

@@ -154,7 +154,11 @@ func TestSlurmRefused(t *testing.T) {
 	b := slurmOn(t, 2)
 	j := b.submit(`
 copper launch --print
+copper launch --print --exclude n2
+copper launch --print --exclude n3 || echo "exit code $?"
 copper-mpich launch --print
+srun --no-such-option copper serve & copper wait --pid $! || echo "not waited"
+srun --overlap --network=single_node_vni -N 1 -n 1 --mpi=none true
 mkdir /tmp/mine
 copper launch --target /tmp/mine || echo "exit code $?"
 rmdir /tmp/mine`)
@@ -162,7 +166,7 @@ rmdir /tmp/mine`)
 		t.Fatalf("%s: %s", state, j.said())
 	}
 	for _, want := range []string{"--mpi=pmix " + b.bin + "/copper serve", "--mpi=pmi2 " + b.bin + "/copper-mpich serve", "/usr/bin/srun --overlap -N 2 -n 2",
-		"n2", "target /tmp/mine: no such file or directory", "exit code 2"} {
+		" -N 1 -n 1 --ntasks-per-node=1 --nodelist=n1 ", "n3 is no host of Slurm's job", "which was to start one, has ended", "not waited", "n2", "target /tmp/mine: no such file or directory", "exit code 2"} {
 		if !strings.Contains(j.said(), want) {
 			t.Errorf("no %s in %s", want, j.said())
 		}
@@ -322,10 +326,23 @@ copper stop
 	b.nothingLeft(b.Hosts()...)
 }
 
-// TestSlurmNodeLost: a node goes down. The others go on with their work, and the stop is in order on them.
+// TestSlurmNodeLost: a node goes down. The others go on with their work, and the stop is in order on them. The job
+// can't launch on all of its nodes any more, which is said, and can on the others.
 func TestSlurmNodeLost(t *testing.T) {
 	b := slurmOn(t, 4)
-	j := b.held("copper", "copper stop")
+	j := b.held("copper", fmt.Sprintf(`
+timed() {
+	began=$EPOCHREALTIME
+	"$@" || echo "exit code $?"
+	echo "copper $2 after $(( (${EPOCHREALTIME/./} - ${began/./}) / 1000 )) ms"
+}
+timed copper stop
+timed copper launch --timeout 2m --target %[1]s
+timed copper launch --exclude n4 --target %[1]s
+srun --overlap --mpi=none -N 3 -n 3 -w n1,n2,n3 head -c 1 %[2]s/numpy/__init__.py >/dev/null
+copper status
+timed copper stop
+`, site(t), onMount))
 	last := b.Hosts()[3]
 	if err := last.Crash(); err != nil {
 		t.Fatal(err)
@@ -337,10 +354,20 @@ func TestSlurmNodeLost(t *testing.T) {
 		t.Errorf("%d nodes answer, missing %v", len(s.Nodes), s.Missing)
 	}
 	j.release()
-	if state := j.over(); state != "COMPLETED" || !strings.Contains(j.said(), "3 of 4 nodes told") || !strings.Contains(j.said(), "n4 could not be cleared") {
-		t.Errorf("the job: %s: %s", state, j.said())
+	state := j.over()
+	for _, want := range []string{"3 of 4 nodes told", "n4 could not be cleared", "exit code 1", "n4 showed no sign of life: launch --exclude n4 starts without", "3 of 3 nodes answer", "3 of 3 nodes told"} {
+		if !strings.Contains(j.said(), want) {
+			t.Errorf("no %q", want)
+		}
 	}
-	t.Logf("the job has ended %v after the crash", time.Since(began).Round(time.Millisecond))
+	if state != "COMPLETED" || t.Failed() {
+		t.Errorf("the job: %s: %s\n%s", state, j.said(), b.logs())
+	}
+	for line := range strings.Lines(j.said()) {
+		if strings.HasSuffix(line, " ms\n") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
 	b.nothingLeft(b.Hosts()[:3]...)
 }
 

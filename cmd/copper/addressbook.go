@@ -69,7 +69,7 @@ func (c *bookMakeCmd) Run() error {
 type bookFilterCmd struct {
 	File  string   `arg:"" type:"path" help:"Address book."`
 	Hosts []string `arg:"" optional:"" name:"host" help:"Hosts."`
-	From  string   `name:"hosts-from" env:"PBS_NODEFILE" placeholder:"FILE" help:"A file with the hosts instead, one a line; - for the standard input."`
+	From  string   `name:"hosts-from" placeholder:"FILE" help:"A file with the hosts instead, one a line; - for the standard input (the hosts of the scheduler's job)."`
 }
 
 func (c *bookFilterCmd) Run() error {
@@ -96,7 +96,11 @@ func (c *bookFilterCmd) named() ([]string, error) {
 	var in io.Reader = os.Stdin
 	switch c.From {
 	case "":
-		return nil, launch.BadInput("for which hosts? Name them, or a file with them: --hosts-from FILE")
+		allocation, err := launch.FindAllocation(os.Getenv)
+		if err == nil && allocation.Hosts == nil {
+			err = launch.BadInput("for which hosts? Name them, or a file with them: --hosts-from FILE")
+		}
+		return allocation.Hosts, err
 	case "-":
 	default:
 		f, err := os.Open(c.From)

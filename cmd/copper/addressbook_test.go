@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/copper-hpc/copper/launch"
 )
 
 func TestAddressbook(t *testing.T) {
@@ -22,26 +25,26 @@ func TestAddressbook(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		in   string
-		env  string
+		env  []string
 		code int
 		want string
 	}{
-		{[]string{"check", book}, "", "", 0, book + ": 3 hosts, endpoints: 1 tcp, 2 ofi+cxi\n"},
-		{[]string{"check", bad}, "", "", 2, "copper: address book " + bad + ", line 2: host n1 has an entry already, in line 1\n"},
-		{[]string{"filter", book, "n3", "n1"}, "", "", 0, filtered},
-		{[]string{"filter", book, "--hosts-from", nodes}, "", "", 0, filtered},
-		{[]string{"filter", book}, "", "PBS_NODEFILE=" + nodes, 0, filtered},
-		{[]string{"filter", book, "--hosts-from", "-"}, "n3\nn1\n", "", 0, filtered},
-		{[]string{"filter", book, "--hosts-from", "-"}, "\n", "", 2, "copper: - names no host\n"},
-		{[]string{"filter", book}, "", "", 2, "copper: for which hosts? Name them, or a file with them: --hosts-from FILE\n"},
-		{[]string{"filter", book, "n4"}, "", "", 2, fmt.Sprintf("copper: address book %s has no line for host n4, only for 3 others: take a newer one with -F, or -a discover\n", book)},
-		{[]string{"filter", book, "--hosts-from", "none"}, "", "", 2, "copper: open none: no such file or directory\n"},
+		{[]string{"check", book}, "", nil, 0, book + ": 3 hosts, endpoints: 1 tcp, 2 ofi+cxi\n"},
+		{[]string{"check", bad}, "", nil, 2, "copper: address book " + bad + ", line 2: host n1 has an entry already, in line 1\n"},
+		{[]string{"filter", book, "n3", "n1"}, "", nil, 0, filtered},
+		{[]string{"filter", book, "--hosts-from", nodes}, "", nil, 0, filtered},
+		{[]string{"filter", book}, "", []string{"PBS_JOBID=7.x", "PBS_NODEFILE=" + nodes}, 0, filtered},
+		{[]string{"filter", book}, "", []string{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=n[3,1]"}, 0, filtered},
+		{[]string{"filter", book}, "", []string{"SLURM_JOB_ID=7", "SLURM_JOB_NODELIST=n[3,4-5]"}, 2, fmt.Sprintf("copper: address book %s has no line for hosts n4, n5, only for 3 others: take a newer one with -F, or -a discover\n", book)},
+		{[]string{"filter", book, "--hosts-from", "-"}, "n3\nn1\n", nil, 0, filtered},
+		{[]string{"filter", book, "--hosts-from", "-"}, "\n", nil, 2, "copper: - names no host\n"},
+		{[]string{"filter", book}, "", nil, 2, "copper: for which hosts? Name them, or a file with them: --hosts-from FILE\n"},
+		{[]string{"filter", book, "n4"}, "", nil, 2, fmt.Sprintf("copper: address book %s has no line for host n4, only for 3 others: take a newer one with -F, or -a discover\n", book)},
+		{[]string{"filter", book, "--hosts-from", "none"}, "", nil, 2, "copper: open none: no such file or directory\n"},
 	} {
 		cmd := p.command(append([]string{"addressbook"}, c.args...)...)
 		cmd.Stdin = strings.NewReader(c.in)
-		if c.env != "" {
-			cmd.Env = append(cmd.Env, c.env)
-		}
+		cmd.Env = append(cmd.Env, c.env...)
 		code, stdout, stderr := p.run(cmd)
 		if code != c.code || stdout+stderr != c.want {
 			t.Errorf("%q: exit code %d, %q; want %d, %q", c.args, code, stdout+stderr, c.code, c.want)
@@ -138,5 +141,23 @@ func TestServiceCores(t *testing.T) {
 		if code != 2 || !strings.Contains(stderr, "this node has no core 4095, only ") {
 			t.Errorf("%s: exit code %d: %s", command, code, stderr)
 		}
+	}
+}
+
+// TestFacilityLacksHosts: of a job, all hosts are looked for in the book before one daemon is started.
+func TestFacilityLacksHosts(t *testing.T) {
+	book := filepath.Join(t.TempDir(), "book")
+	if err := os.WriteFile(book, []byte("n1 tcp://127.0.0.1\nn2 tcp://127.0.0.2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := parse(t, "launch", "-a", "facility", "-F", book).Launch
+	for hosts, want := range map[string]string{"n2.site n1": "", "n1 n8 n2 n9": "has no line for hosts n8, n9, only for 2 others"} {
+		err := c.prepare(io.Discard, strings.Fields(hosts))
+		if want == "" && err != nil || want != "" && (launch.ExitCode(err) != launch.ExitBadInput || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", hosts, err, want)
+		}
+	}
+	if err := c.prepare(io.Discard, nil); err != nil {
+		t.Errorf("this host alone: %v", err)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/copper-hpc/copper/launch"
@@ -14,15 +12,19 @@ import (
 type launchCmd struct {
 	siteOptions
 	options
-	Nodes *int     `name:"nodes" env:"COPPER_NODES" placeholder:"N" help:"Number of daemons, all on this host (one on each host of the scheduler's job, or one here)."`
-	Warm  []string `name:"warm" env:"COPPER_WARM" sep:":" placeholder:"PATH" help:"Load a manifest of an earlier job, or a directory, before returning, as copper warm does; several with a colon between them."`
-	Print bool     `name:"print" help:"Print the command that would be run, and do nothing."`
+	Nodes   *int     `name:"nodes" env:"COPPER_NODES" placeholder:"N" help:"Number of daemons, all on this host (one on each host of the scheduler's job, or one here)."`
+	Exclude string   `name:"exclude" env:"COPPER_EXCLUDE" placeholder:"HOSTS" help:"Hosts of the scheduler's job that get no daemon, such as n3,n[7-9]: those that are down, say."`
+	Warm    []string `name:"warm" env:"COPPER_WARM" sep:":" placeholder:"PATH" help:"Load a manifest of an earlier job, or a directory, before returning, as copper warm does; several with a colon between them."`
+	Print   bool     `name:"print" help:"Print the command that would be run, and do nothing."`
 }
 
 // Validate is called by kong.
 func (c *launchCmd) Validate() error {
 	if c.Nodes != nil && *c.Nodes < 1 {
 		return fmt.Errorf("--nodes=%d: want 1 or more", *c.Nodes)
+	}
+	if c.Nodes != nil && c.Exclude != "" {
+		return fmt.Errorf("--exclude=%s: with --nodes all daemons are on this host", c.Exclude)
 	}
 	if err := c.siteOptions.Validate(); err != nil {
 		return err
@@ -38,20 +40,24 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := c.prepare(os.Stderr); err != nil {
-		return err
-	}
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	step, launcher, err := c.step(program)
+	step, allocation, launcher, err := c.step(program)
 	if err != nil {
 		return err
 	}
+	if err := c.prepare(os.Stderr, step.Hosts); err != nil {
+		return err
+	}
+	step.Args = append([]string{"serve"}, c.args()...) // without a site's book if there is none
 	command := launcher.Command(step)
 	if c.Print {
 		fmt.Println(command)
+		if command.HostFile != "" {
+			fmt.Fprintf(os.Stderr, "copper: %s is to have the names of the %d hosts, one a line\n", command.HostFile, len(command.Hosts))
+		}
 		return nil
 	}
 	if err := c.check(step, finder.Host); err != nil {
@@ -61,8 +67,9 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	finder.Others = sweeper(program, launcher, step.Hosts, &c.jobOptions)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	finder.Others = sweeper(program, launcher, allocation, step.Hosts, &c.jobOptions)
+	finder.Say = func(line string) { fmt.Fprintln(os.Stderr, "copper:", line) }
+	ctx, stop := launch.UntilInterrupted(context.Background())
 	defer stop()
 	start := launch.Start{Finder: finder, Command: command, Timeout: c.Timeout,
 		Mounts: launch.NodeMounts(program), Progress: progress(step.Ranks)}
@@ -73,31 +80,36 @@ func (c *launchCmd) Run() error {
 	}
 	dir := launch.JobDirOf(c.Dir, c.Job)
 	printReady(state, dir, begun)
-	defer c.sleep()
-	if len(warmers) == 0 {
-		return nil
-	}
-	return warm(ctx, finder, &launch.Job{Dir: dir, State: *state}, warmers)
+	return launch.Interruptible(ctx, "job "+c.Job+" runs: copper stop ends it", func() error {
+		defer c.sleep()
+		if len(warmers) == 0 {
+			return nil
+		}
+		return warm(context.Background(), finder, &launch.Job{Dir: dir, State: *state}, warmers)
+	})
 }
 
 // step is what is to be started, and by what.
-func (c *launchCmd) step(program string) (launch.Step, launch.Launcher, error) {
-	step := launch.Step{Ranks: 1, Program: program, Args: append([]string{"serve"}, c.args()...), Root: os.Geteuid() == 0, Cores: c.Cores}
-	var scheduler launch.Scheduler
+func (c *launchCmd) step(program string) (launch.Step, launch.Allocation, launch.Launcher, error) {
+	step := launch.Step{Ranks: 1, Program: program, Root: os.Geteuid() == 0, Cores: c.Cores,
+		CXI: launch.WantsCXI(c.Net), HostFile: launch.JobDirOf(c.Dir, c.Job).HostFile()}
+	var allocation launch.Allocation
 	if c.Nodes != nil {
 		step.Ranks = *c.Nodes
 	} else {
-		allocation, err := launch.FindAllocation(os.Getenv)
-		if err != nil {
-			return step, nil, err
+		var err error
+		if allocation, err = launch.FindAllocation(os.Getenv); err != nil {
+			return step, allocation, nil, err
 		}
-		scheduler = allocation.Scheduler
-		if step.Hosts = allocation.Hosts; step.Hosts != nil {
-			step.Ranks = len(step.Hosts)
+		if step.Hosts, err = allocation.Without(c.Exclude); err != nil {
+			return step, allocation, nil, err
+		}
+		if step.Hosts != nil {
+			step.Ranks, step.Part = len(step.Hosts), len(step.Hosts) < len(allocation.Hosts)
 		}
 	}
-	launcher, err := launcherFor(program, step.Ranks, scheduler)
-	return step, launcher, err
+	launcher, err := launcherFor(program, step.Ranks, allocation.Scheduler)
+	return step, allocation, launcher, err
 }
 
 func launcherFor(program string, ranks int, scheduler launch.Scheduler) (launch.Launcher, error) {

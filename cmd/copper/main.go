@@ -66,7 +66,7 @@ func grammar(args []string) any {
 
 const description = `Copper reads each file of a parallel file system once per job and hands it from node to node.
 
-Exit codes: 0 done; 1 failed; 2 bad input, nothing was started.`
+Exit codes: 0 done; 1 failed; 2 bad input, nothing was started; 130 interrupted by Ctrl-C.`
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 

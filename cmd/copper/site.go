@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,16 +85,24 @@ func siteDefaults(site *launch.Site, root string) kong.Option {
 }
 
 // prepare looks at what is the same for all ranks. It says on out what won't be as it was asked for, and where
-// the application's cores are not free for it. Without the site's own address book there is none.
-func (c *launchCmd) prepare(out io.Writer) error {
+// the application's cores are not free for it. Without the site's own address book there is none; a book that is used
+// must have all hosts, nil for this one alone.
+func (c *launchCmd) prepare(out io.Writer, hosts []string) error {
 	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(installation()) {
 		if _, err := os.Stat(c.Book); os.IsNotExist(err) {
 			c.Book = ""
 		}
 	}
 	warnings, err := c.addressing().Preview()
-	for _, line := range append(warnings, c.Cores.Overlaps(os.Getenv)...) {
+	for _, line := range append(slices.Clone(warnings), c.Cores.Overlaps(os.Getenv)...) {
 		fmt.Fprintln(out, "copper: warning:", line)
+	}
+	if err != nil || hosts == nil || c.Addresses != launch.Facility || c.Book == "" || len(warnings) > 0 { // it may be replaced
+		return err
+	}
+	book, _, err := launch.ReadBook(c.Book)
+	if err == nil {
+		_, err = book.Filter(hosts)
 	}
 	return err
 }

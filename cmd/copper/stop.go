@@ -21,6 +21,7 @@ func (c *stopCmd) Run() error {
 		return err
 	}
 	finder.Others = c.others(program)
+	finder.Say = func(line string) { fmt.Fprintln(os.Stderr, "copper:", line) }
 	mounts := launch.NodeMounts(program)
 	job, err := finder.Find()
 	var none *launch.NoJobError

@@ -16,7 +16,11 @@ type stopAtCmd struct {
 	Mount string `name:"mount" short:"v" env:"COPPER_MOUNT" type:"path" placeholder:"DIR" help:"Take away the mount of a killed daemon there too, on this host; {host} is replaced. The mounts of a job that is known need not be named."`
 }
 
-func (c *stopAtCmd) Run() error { return errors.Join(c.stopCmd.Run(), c.free()) }
+func (c *stopAtCmd) Run() error {
+	return launch.Interruptible(context.Background(), "the daemons may be ending still: copper stop once more ends what is left", func() error {
+		return errors.Join(c.stopCmd.Run(), c.free())
+	})
+}
 
 func (c *stopAtCmd) free() error {
 	if c.Mount == "" || strings.Contains(c.Mount, "{rank}") {

@@ -20,20 +20,28 @@ func (c *sweepCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	fmt.Printf("%s: %s\n", finder.Host, launch.Reached)
+	defer fmt.Printf("%s: %s\n", finder.Host, launch.Swept)
 	for _, line := range finder.Sweep(context.Background(), launch.NodeMounts(program)) {
 		fmt.Printf("%s: %s\n", finder.Host, line)
 	}
 	return nil
 }
 
-// sweeper runs copper sweep on hosts by launcher; nil where there are no others than this one.
-func sweeper(program string, launcher launch.Launcher, hosts []string, job *jobOptions) *launch.Others {
+// sweeper runs copper sweep on hosts by launcher; nil where there are no others than this one. They are
+// of a, and may be fewer.
+func sweeper(program string, launcher launch.Launcher, a launch.Allocation, hosts []string, job *jobOptions) *launch.Others {
 	if hosts == nil {
 		return nil
 	}
-	return &launch.Others{Hosts: hosts, Command: func(id string, some []string) launch.Command {
-		return launcher.Command(launch.Step{Ranks: len(some), Hosts: some, Part: len(some) < len(hosts), Program: program,
-			Args: []string{"sweep", "--job", id, "--dir", job.Dir}, Root: os.Geteuid() == 0, Plain: true})
+	part := len(hosts) < len(a.Hosts)
+	var down func(context.Context) []string
+	if a.Scheduler == launch.Slurm { // to others' launchers, what PBS says means little
+		down = a.Down
+	}
+	return &launch.Others{Hosts: hosts, Down: down, Command: func(id string, some []string) launch.Command {
+		return launcher.Command(launch.Step{Ranks: len(some), Hosts: some, Part: part || len(some) < len(hosts), Program: program,
+			HostFile: launch.JobDirOf(job.Dir, id).SweepHostFile(), Args: []string{"sweep", "--job", id, "--dir", job.Dir}, Root: os.Geteuid() == 0, Plain: true})
 	}}
 }
 
@@ -47,5 +55,5 @@ func (o *jobOptions) others(program string) *launch.Others {
 	if err != nil {
 		return nil
 	}
-	return sweeper(program, launcher, allocation.Hosts, o)
+	return sweeper(program, launcher, allocation, allocation.Hosts, o)
 }

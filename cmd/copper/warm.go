@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -31,9 +29,9 @@ func (c *warmCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	return warm(ctx, finder, job, warmers)
+	return launch.Interruptible(context.Background(), "what is under way goes on in the daemons", func() error {
+		return warm(context.Background(), finder, job, warmers)
+	})
 }
 
 // warmer is one argument of copper warm, checked: a manifest, or the real path of a directory.

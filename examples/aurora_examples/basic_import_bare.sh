@@ -25,7 +25,7 @@ view=/tmp/$USER/copper
 mpiexec --np "$nodes" --ppn 1 --cpu-bind=list:48,49,50,51 --genvall --no-abort-on-failure copper serve -v "$view" &
 step=$!
 trap 'copper stop; wait "$step"' EXIT
-copper wait
+copper wait --pid "$step"
 
 # Only this path is led through Copper: the mount goes before it.
 mpiexec --np $((nodes * ppn)) --ppn "$ppn" --cpu-bind="$bind" --genvall --genv=PYTHONPATH="$view$packages" \

@@ -15,7 +15,7 @@ trap 'rmdir "$view"' EXIT
 ${MPIEXEC:-mpirun.openmpi -n 1} copper serve -v "$view" &
 step=$!
 trap 'copper stop; wait "$step"; rmdir "$view"' EXIT
-copper wait
+copper wait --pid "$step"
 
 PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
 

@@ -16,7 +16,7 @@ trap 'rm -r "$jobs"; rmdir "$view"' EXIT
 ${MPIEXEC:-mpirun.openmpi -n 1} copper serve -a discover -n tcp -d "$jobs" --job discover -v "$view" &
 step=$!
 trap 'copper stop -d "$jobs" --job discover; wait "$step"; rm -r "$jobs"; rmdir "$view"' EXIT
-copper wait -d "$jobs" --job discover
+copper wait --pid "$step" -d "$jobs" --job discover
 
 PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
 

@@ -15,7 +15,7 @@ trap 'rm -r "$jobs"; rmdir "$view"' EXIT
 
 ${MPIEXEC:-mpirun.openmpi -n 1} copper serve -N 10 -d "$jobs" --job profiled -v "$view" &
 step=$!
-copper wait -d "$jobs" --job profiled
+copper wait --pid "$step" -d "$jobs" --job profiled
 PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
 copper status -d "$jobs" --job profiled
 copper stop -d "$jobs" --job profiled

@@ -15,7 +15,7 @@ trap 'rm -r "$jobs"; rmdir "$view"' EXIT
 
 ${MPIEXEC:-mpirun.openmpi -n 1} copper serve -d "$jobs" --job first -v "$view" &
 step=$!
-copper wait -d "$jobs" --job first
+copper wait --pid "$step" -d "$jobs" --job first
 PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
 copper stop -d "$jobs" --job first
 wait "$step"
@@ -23,7 +23,7 @@ wait "$step"
 ${MPIEXEC:-mpirun.openmpi -n 1} copper serve -d "$jobs" --job second -v "$view" &
 step=$!
 trap 'copper stop -d "$jobs" --job second; wait "$step"; rm -r "$jobs"; rmdir "$view"' EXIT
-copper wait -d "$jobs" --job second
+copper wait --pid "$step" -d "$jobs" --job second
 copper warm -d "$jobs" --job second "$jobs/first/manifest.gz"
 PYTHONPATH="$view$packages" /usr/bin/python3 -c 'import numpy; print(numpy.__file__)'
 

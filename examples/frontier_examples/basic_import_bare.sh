@@ -23,7 +23,7 @@ srun --overlap -N "$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 --cpus-per-task=2 -
   --kill-on-bad-exit=0 --no-kill --wait=0 copper serve -v "$view" &
 step=$!
 trap 'copper stop; wait "$step"' EXIT
-copper wait
+copper wait --pid "$step"
 
 # Only this path is led through Copper: the mount goes before it.
 PYTHONPATH=$view$packages srun -N "$SLURM_JOB_NUM_NODES" --ntasks-per-node="$ppn" --cpu-bind="$bind" \

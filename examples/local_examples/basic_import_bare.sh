@@ -15,7 +15,7 @@ trap 'rmdir "$view"' EXIT
 mpirun.openmpi -n 4 --oversubscribe --enable-recovery copper serve -v "$view/{rank}" &
 step=$!
 trap 'copper stop; wait "$step"; rmdir "$view"' EXIT
-copper wait
+copper wait --pid "$step"
 
 # Each rank of an application would prepend its own node's mount to just this path.
 for rank in 0 1 2 3; do
