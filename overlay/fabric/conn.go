@@ -368,7 +368,7 @@ func (c *conn) receive(h header, data []byte) error {
 	switch {
 	case c.err != nil:
 		return nil
-	case identity(c.ep.at.scheme, h.addr) != c.peer.identity || c.theirs != 0 && h.from != c.theirs:
+	case c.theirs != 0 && h.from != c.theirs || !c.peer.has(h.addr):
 		return errForeign
 	case h.kind == kindRefuse && c.theirs == 0:
 		c.broken(syscall.ECONNREFUSED)

@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,11 @@ type peer struct {
 	users int // those who are about to send, and the connections
 	conns map[*conn]struct{}
 	idle  time.Time // when the last of the users went
+}
+
+// has tells whether an address is the peer's.
+func (p *peer) has(address []byte) bool {
+	return bytes.Equal(address, p.address) || identity(p.ep.at.scheme, address) == p.identity
 }
 
 // post numbers a message and sends it, after those that are queued. The packet, in which the data is already,
