@@ -26,7 +26,7 @@ const (
 	pidBits = 9
 	nicBits = 20
 
-	anyPID  = 1<<pidBits - 1 // is that of no endpoint: one that is free
+	anyPID = 1<<pidBits - 1 // is that of no endpoint: one that is free
 
 	maxAddress = 64 // bytes
 )
