@@ -44,6 +44,9 @@
 // puts to every node of the job. What they answer is summed on its way up the tree, so that at no number of nodes
 // anybody receives more than a few sums; the overlay only knows that two of them make one ([Sum]).
 //
+// Links are connections of a [Transport]: over [TCP]; over libfabric, and so over Slingshot's own protocol, by
+// package fabric; within one process by [Virtual]; or over several of them, by [Schemes].
+//
 // The package keeps no answers and joins no equal questions: that is the work of the store on
 // either side of it. It knows nothing of FUSE or MPI.
 package overlay

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/copper-hpc/copper/overlay/iface"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +22,7 @@ type Place struct {
 func (TCP) Reserve(endpoint string) (*Place, error) {
 	host, port, err := splitEndpoint(endpoint)
 	if err == nil {
-		host, err = localAddress(host)
+		host, err = iface.Address(host)
 	}
 	var addr *net.TCPAddr
 	if err == nil {
@@ -57,8 +58,8 @@ func bind(addr *net.TCPAddr) (int, error) {
 		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(ip)}
 	} else {
 		six := &unix.SockaddrInet6{Port: addr.Port, Addr: [16]byte(addr.IP.To16())}
-		if iface, err := net.InterfaceByName(addr.Zone); err == nil {
-			six.ZoneId = uint32(iface.Index)
+		if zone, err := net.InterfaceByName(addr.Zone); err == nil {
+			six.ZoneId = uint32(zone.Index)
 		}
 		sockaddr = six
 	}
