@@ -76,6 +76,11 @@ func (a Addressing) On(host string) (*Addresses, error) {
 			return nil, err
 		}
 	}
+	if n.fabric() {
+		if err := a.Fabric.try(at.Endpoints); err != nil {
+			return a.overTCP(n, err, at)
+		}
+	}
 	if a.Fallback && n.fabric() {
 		at.Instead, err = n.overTCP(hasInterface).endpoints()
 	}
@@ -101,7 +106,13 @@ func (a Addressing) lookUp(host string, n network, at *Addresses) error {
 	err = a.suits(entry, n)
 	switch {
 	case err == nil:
-		at.Mode, at.Endpoints, at.Book = Facility, entry.Endpoints, content
+		at.Mode, at.Book = Facility, content
+		for _, endpoint := range entry.Endpoints {
+			if address, err := ParseCXI(endpoint); err == nil {
+				endpoint = address.String() // it may be written in other ways
+			}
+			at.Endpoints = append(at.Endpoints, endpoint)
+		}
 		return nil
 	case a.Fallback:
 		at.Warnings = append(at.Warnings, fmt.Sprintf("address book %s: %v: the endpoints are discovered", a.Book, err))
@@ -131,7 +142,7 @@ func (a Addressing) overTCP(n network, lacks error, at *Addresses) (*Addresses, 
 	if !a.Fallback {
 		return nil, BadInput("network %s: %w: %s", n.text, lacks, n.remedy())
 	}
-	at.Mode = Discover // a facility's book is for the network that it was made for
+	at.Mode, at.Book = Discover, nil // a facility's book is for the network that it was made for
 	at.Warnings = append(at.Warnings, fmt.Sprintf("network %s: %v: all nodes use TCP instead, over the interfaces that each has", n.text, lacks))
 	var err error
 	at.Endpoints, err = n.overTCP(hasInterface).endpoints()

@@ -33,7 +33,7 @@ func Meet(hosts []string, endpoints [][]string) (chosen [][]string, err error) {
 // schemeOf is the kind of an endpoint.
 func schemeOf(endpoint string) string {
 	scheme, _, _ := strings.Cut(endpoint, "://")
-	if scheme == "cxi" {
+	if scheme == "cxi" { // as books may have it
 		return schemeCXI
 	}
 	return scheme

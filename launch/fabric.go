@@ -17,6 +17,9 @@ type Fabric struct {
 	Library func() (FabricLibrary, error)
 	// Devices are those of a provider, by libfabric's names for both.
 	Devices func(provider string) ([]FabricDevice, error)
+	// Trial opens an endpoint for a moment, and tells what keeps it from being opened; nil: nothing is tried. Outside
+	// of a job step there may be no virtual network to open it in.
+	Trial func(endpoint string) error
 	// Sys is where the driver shows the host's CXI devices; "": where it does.
 	Sys string
 	// Getenv is the environment, for what the launcher says of the step's share of the network; nil: this process's.
@@ -112,6 +115,9 @@ func cxiNICs(sys string) []cxiNIC {
 	return nics
 }
 
+// cxiLength is that of an endpoint at a CXI device, without what newer libraries add.
+const cxiLength = len("ofi+cxi://0x00916600")
+
 // usable are the CXI devices that libfabric has, each with its NIC; the driver or else libfabric tells it.
 func (f Fabric) usable() ([]cxiNIC, error) {
 	found, err := f.devices(schemeCXI)
@@ -125,7 +131,7 @@ func (f Fabric) usable() ([]cxiNIC, error) {
 		names = append(names, d.Domain)
 		if i := slices.IndexFunc(shown, func(n cxiNIC) bool { return n.Name == d.Domain }); i >= 0 {
 			nics = append(nics, shown[i])
-		} else if address, err := ParseCXI(d.Address); err == nil {
+		} else if address, err := ParseCXI(d.Address[:min(len(d.Address), cxiLength)]); err == nil { // more may follow
 			nics = append(nics, cxiNIC{Name: d.Domain, NIC: address.NIC})
 		}
 	}
@@ -151,6 +157,29 @@ func (f Fabric) device(name string) (string, error) {
 	return nics[i].endpoint(), nil
 }
 
+// try opens endpoints for a moment, as far as that is to be tried. At a CXI device it is one with another PID: others
+// on this host may be trying the same.
+func (f Fabric) try(endpoints []string) error {
+	if f.Trial == nil {
+		return nil
+	}
+	for _, e := range endpoints {
+		if address, err := ParseCXI(e); err == nil {
+			nics, err := f.usable()
+			if err != nil {
+				return err
+			}
+			if i := slices.IndexFunc(nics, func(n cxiNIC) bool { return n.NIC == address.NIC }); i >= 0 {
+				e = fmt.Sprintf("%s://%s:%d", schemeCXI, nics[i].Name, 1+mostPID/2+os.Getpid()%(mostPID/2))
+			}
+		}
+		if err := f.Trial(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // owner reports what keeps this host from listening at an endpoint of a CXI device that a book gives it.
 func (f Fabric) owner(endpoint string) error {
 	address, err := ParseCXI(endpoint)
@@ -174,4 +203,27 @@ func nicNames(nics []cxiNIC) string {
 		names[i] = n.String()
 	}
 	return strings.Join(names, ", ")
+}
+
+// Facts are what libfabric, its device and the launcher contribute to an endpoint, in one line for a log.
+func (f Fabric) Facts(endpoint string) string {
+	library, err := f.library()
+	if err != nil {
+		return err.Error()
+	}
+	scheme := schemeOf(endpoint)
+	facts := fmt.Sprintf("libfabric %s (%s), provider %s", library.Version, library.Path, providers[scheme])
+	if scheme != schemeCXI {
+		return facts
+	}
+	nics, err := f.usable()
+	if err != nil {
+		return facts + ": " + err.Error()
+	}
+	address, err := ParseCXI(endpoint)
+	i := slices.IndexFunc(nics, func(n cxiNIC) bool { return n.NIC == address.NIC })
+	if err != nil || i < 0 {
+		return facts + " with " + nicNames(nics)
+	}
+	return fmt.Sprintf("%s, %s, PID %d, %s", facts, nics[i], address.PID, f.slingshot().share(nics[i].Name))
 }

@@ -34,7 +34,7 @@ func slingshotOf(getenv func(name string) string) slingshot {
 }
 
 // told tells whether the launcher says anything at all.
-func (s slingshot) told() bool { return s.vnis != nil || s.devices != nil || s.services != nil }
+func (s slingshot) told() bool { return len(s.vnis)+len(s.devices)+len(s.services) > 0 }
 
 // String is what the launcher says.
 func (s slingshot) String() string {
@@ -54,9 +54,9 @@ func (s slingshot) check(device string) error {
 	switch {
 	case !s.told():
 		return nil
-	case s.vnis == nil:
+	case len(s.vnis) == 0:
 		return fmt.Errorf("the launcher gave this step CXI devices without a virtual network (%s)", s)
-	case s.devices == nil || s.services == nil:
+	case len(s.devices) == 0 || len(s.services) == 0:
 		return fmt.Errorf("the launcher gave this step a virtual network without CXI devices and services (%s)", s)
 	case len(s.devices) != len(s.services):
 		return fmt.Errorf("the launcher named %s and %s for them: SLINGSHOT_DEVICES=%s, SLINGSHOT_SVC_IDS=%s",
@@ -70,8 +70,8 @@ func (s slingshot) check(device string) error {
 // share is what the launcher says of one device.
 func (s slingshot) share(device string) string {
 	i := slices.Index(s.devices, device)
-	if i < 0 || i >= len(s.services) || s.vnis == nil {
-		return "none told"
+	if i < 0 || i >= len(s.services) || len(s.vnis) == 0 {
+		return "no VNI told by the launcher"
 	}
 	return fmt.Sprintf("VNI %s, service %s", s.vnis[0], s.services[i])
 }

@@ -38,15 +38,20 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := c.prepare(os.Stderr); err != nil {
-		return err
-	}
+	c.forgetMissingBook()
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	step, launcher, err := c.step(program)
 	if err != nil {
+		return err
+	}
+	here := finder.Host
+	if step.Hosts != nil && launch.RankOn(step.Hosts, here) < 0 {
+		here = ""
+	}
+	if err := c.preview(os.Stderr, here); err != nil {
 		return err
 	}
 	command := launcher.Command(step)

@@ -83,15 +83,19 @@ func siteDefaults(site *launch.Site, root string) kong.Option {
 	})
 }
 
-// prepare looks at what is the same for all ranks. It says on out what won't be as it was asked for, and where
-// the application's cores are not free for it. Without the site's own address book there is none.
-func (c *launchCmd) prepare(out io.Writer) error {
+// forgetMissingBook leaves no address book where the site's own is missing.
+func (c *launchCmd) forgetMissingBook() {
 	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(installation()) {
 		if _, err := os.Stat(c.Book); os.IsNotExist(err) {
 			c.Book = ""
 		}
 	}
-	warnings, err := c.addressing().Preview()
+}
+
+// preview says on out what won't be as it was asked for, and where the application's cores are not free for it. host is
+// this one's name, or "" if the step has no rank here.
+func (c *launchCmd) preview(out io.Writer, host string) error {
+	warnings, err := c.addressing().Preview(host)
 	for _, line := range append(warnings, c.Cores.Overlaps(os.Getenv)...) {
 		fmt.Fprintln(out, "copper: warning:", line)
 	}
