@@ -99,7 +99,7 @@ func TestFacilityRefused(t *testing.T) {
 	p.nothingLeft()
 	code, _, stderr := p.copper("launch", "--target", p.target, "-v", p.mount, "-a", "facility", "-n", "cxi3", "--fallback", "-F", book, "--job", "7")
 	t.Cleanup(func() { p.copper("stop") })
-	if code != 0 || strings.Count(stderr, "warning") != 1 || !strings.Contains(stderr, "warning: network cxi3: this copper speaks only tcp") {
+	if code != 0 || strings.Count(stderr, "warning") != 1 || !strings.Contains(stderr, "warning: network cxi3: ") || !strings.Contains(stderr, ": all nodes use TCP instead, over the interfaces that each has") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 	if !strings.Contains(p.logs(), "network cxi3") {

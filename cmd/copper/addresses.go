@@ -14,7 +14,7 @@ import (
 type addressOptions struct {
 	Addresses string `name:"addresses" short:"a" env:"COPPER_ADDRESSES" default:"discover" enum:"facility,discover" placeholder:"MODE" help:"Where endpoints come from: facility, an address book of the site's, or discover, the interfaces of each host (${default})."`
 	Book      string `name:"address-book" short:"F" env:"COPPER_ADDRESS_BOOK" type:"path" default:"" placeholder:"FILE" help:"The facility's address book: lines of a host and its endpoints (${default})."`
-	Fallback  bool   `name:"fallback" env:"COPPER_FALLBACK" default:"false" help:"Where this copper can't use the network or the address book that is asked for, use TCP and discovered endpoints, with a warning (${default})."`
+	Fallback  bool   `name:"fallback" env:"COPPER_FALLBACK" default:"false" help:"Where a node can't use the network or the address book that is asked for, have all nodes use TCP, or discovered endpoints, with a warning (${default})."`
 }
 
 // args is the command line that gives these options to another copper.
