@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/copper-hpc/copper/overlay/iface"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +44,7 @@ func Reserve(endpoint string) (*Place, error) {
 func reserveTCP(endpoint string) (*Place, error) {
 	host, port, err := splitEndpoint(endpoint)
 	if err == nil {
-		host, err = localAddress(host)
+		host, err = iface.Address(host)
 	}
 	var addr *net.TCPAddr
 	if err == nil {
@@ -79,8 +80,8 @@ func bind(addr *net.TCPAddr) (int, error) {
 		family, sockaddr = unix.AF_INET, &unix.SockaddrInet4{Port: addr.Port, Addr: [4]byte(ip)}
 	} else {
 		six := &unix.SockaddrInet6{Port: addr.Port, Addr: [16]byte(addr.IP.To16())}
-		if iface, err := net.InterfaceByName(addr.Zone); err == nil {
-			six.ZoneId = uint32(iface.Index)
+		if zone, err := net.InterfaceByName(addr.Zone); err == nil {
+			six.ZoneId = uint32(zone.Index)
 		}
 		sockaddr = six
 	}

@@ -2,12 +2,12 @@ package overlay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"syscall"
 
+	"github.com/copper-hpc/copper/overlay/iface"
 	"golang.org/x/sys/unix"
 )
 
@@ -36,7 +36,7 @@ func (TCP) Listen(endpoint string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if host, err = localAddress(host); err != nil {
+	if host, err = iface.Address(host); err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
 	}
 	lc := net.ListenConfig{Control: useCubic} // what is accepted inherits it
@@ -83,47 +83,4 @@ func splitEndpoint(endpoint string) (host, port string, err error) {
 		return "", "", fmt.Errorf("endpoint %q: want tcp://address:port", endpoint)
 	}
 	return host, port, nil
-}
-
-// localAddress is the address to listen at. It is never a wildcard: others couldn't dial that, and
-// interfaces that weren't asked for stay closed.
-func localAddress(host string) (string, error) {
-	if host == "" {
-		addrs, err := net.InterfaceAddrs()
-		if err != nil {
-			return "", err
-		}
-		return firstAddress(addrs)
-	}
-	iface, err := net.InterfaceByName(host)
-	if err != nil {
-		return host, nil //nolint:nilerr // not an interface: an address or a host name
-	}
-	addrs, err := iface.Addrs()
-	if err != nil {
-		return "", err
-	}
-	return firstAddress(addrs)
-}
-
-// firstAddress prefers an address that other hosts reach, and IPv4.
-func firstAddress(addrs []net.Addr) (string, error) {
-	var best net.IP
-	for _, addr := range addrs {
-		network, ok := addr.(*net.IPNet)
-		if ok && !network.IP.IsLinkLocalUnicast() && (best == nil || preferable(network.IP, best)) {
-			best = network.IP
-		}
-	}
-	if best == nil {
-		return "", errors.New("there is no address")
-	}
-	return best.String(), nil
-}
-
-func preferable(a, b net.IP) bool {
-	if a.IsLoopback() != b.IsLoopback() {
-		return b.IsLoopback()
-	}
-	return a.To4() != nil && b.To4() == nil
 }

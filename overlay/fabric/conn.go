@@ -1,0 +1,459 @@
+package fabric
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// minWindow is how many bytes a connection's peer may send that are not read yet, and maxWindow what becomes
+	// of it where they are read quickly.
+	minWindow = 64 << 10
+	maxWindow = 2 << 20
+	// windows is the sum of all windows of an endpoint beyond which none grows, in bytes.
+	windows = 256 << 20
+
+	// linger is how long what was written before Close has to be taken by the peer.
+	linger = 5 * time.Second
+)
+
+// conn is an end of a connection.
+type conn struct {
+	// constant
+	ep            *endpoint
+	peer          *peer
+	number        uint64 // the tag of what comes
+	dialled       bool
+	local, remote Addr
+	from          arrival // where it was dialled, if not here
+
+	writing sync.Mutex // held for a whole Write: two don't mix
+
+	sent    uint32 // messages; protected by the peer's lock
+	dropped bool   // nothing more is sent; protected by the peer's lock
+	waiting bool   // for a packet; protected by the arena's
+	owing   bool   // in the endpoint's list; protected by the endpoint's
+	removed bool   // from the endpoint's tables; protected by the endpoint's
+	extra   int    // bytes of its window beyond minWindow; protected by the endpoint's
+
+	mu       sync.Mutex // the endpoint's and the arena's may be taken under it
+	readable waiter
+	writable waiter
+	theirs   uint64 // the peer's number; 0 while it is dialled
+	received uint32 // messages
+	in       inbox
+	window   int // bytes
+	allowed  int // bytes that may still come
+	owed     int // bytes that were read and not allowed again yet
+	grown    int // bytes that were read since the window grew
+	credit   int // bytes that may still be sent
+	say      says
+	err      error // why it broke
+	ended    bool  // the peer closed its end
+	closed   bool  // Close was called
+	timer    *time.Timer
+}
+
+// says are the messages that an end is to send apart from data.
+type says uint8
+
+const (
+	sayOpen   says = 1 << iota // connect, or accept
+	sayCredit                  // only if nothing else carries it
+	sayClosed
+	sayClose
+)
+
+// Addr is an endpoint.
+type Addr string
+
+// Network is the endpoint's scheme.
+func (a Addr) Network() string { scheme, _, _, _ := split(string(a)); return scheme }
+
+func (a Addr) String() string { return string(a) }
+
+// waiter is those who wait for an end to be readable or writable.
+type waiter struct {
+	cond     sync.Cond
+	deadline time.Time
+	timer    *time.Timer
+}
+
+func (w *waiter) passed() bool { return !w.deadline.IsZero() && !time.Now().Before(w.deadline) }
+
+// wait returns when something may have changed. Called with the connection's lock, which it gives up meanwhile.
+func (w *waiter) wait(wake func()) {
+	if !w.deadline.IsZero() {
+		if after := time.Until(w.deadline); w.timer == nil {
+			w.timer = time.AfterFunc(after, wake)
+		} else {
+			w.timer.Reset(after)
+		}
+	}
+	w.cond.Wait()
+}
+
+func (w *waiter) stop() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// wake has all who wait look again.
+func (c *conn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wakeAll()
+}
+
+func (c *conn) wakeAll() {
+	c.readable.cond.Broadcast()
+	c.writable.cond.Broadcast()
+}
+
+// opened waits until the peer has accepted or refused, or ctx is done.
+func (c *conn) opened(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, c.wake)
+	defer stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.theirs == 0 && c.err == nil && ctx.Err() == nil {
+		c.readable.cond.Wait()
+	}
+	if c.err != nil {
+		return c.err
+	}
+	if c.theirs == 0 {
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if err != nil && err != io.EOF { //nolint:errorlint // it is never wrapped
+		err = c.failed("read", err)
+	}
+	return n, err
+}
+
+func (c *conn) read(p []byte) (n int, err error) {
+	c.mu.Lock()
+	for n == 0 && err == nil {
+		switch {
+		case c.closed:
+			err = net.ErrClosed
+		case c.readable.passed():
+			err = os.ErrDeadlineExceeded
+		case len(p) == 0:
+			c.mu.Unlock()
+			return 0, nil
+		case c.in.length > 0:
+			n = c.in.read(p)
+			c.consumed(n)
+		case c.ended:
+			err = io.EOF
+		case c.err != nil:
+			err = c.err
+		default:
+			c.readable.wait(c.wake)
+		}
+	}
+	say := c.say
+	c.mu.Unlock()
+	if say != 0 {
+		c.flush()
+	}
+	return n, err
+}
+
+// consumed makes room for as much as was read, and for more if that was read as fast as it came. Called with mu.
+func (c *conn) consumed(n int) {
+	c.owed += n
+	c.grown += n
+	if c.grown >= c.window && c.window < maxWindow && c.ep.grow(c, c.window) {
+		c.owed += c.window
+		c.window *= 2
+		c.grown = 0
+	}
+	if c.owed >= c.window/4 && c.err == nil && !c.ended {
+		c.say |= sayCredit
+	}
+}
+
+// grant is what is owed, from now on allowed. Called with mu.
+func (c *conn) grant() uint32 {
+	n := c.owed
+	c.allowed += n
+	c.owed = 0
+	c.say &^= sayCredit
+	return uint32(n)
+}
+
+func (c *conn) Write(p []byte) (n int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for {
+		k, h, err := c.room(len(p) - n)
+		if err != nil {
+			return n, c.failed("write", err)
+		}
+		if k == nil {
+			return n, nil
+		}
+		at := fixedHeader + len(c.ep.port.address)
+		n += copy(k.memory[at:k.length], p[n:])
+		c.peer.post(k, h)
+		if n == len(p) {
+			return n, nil
+		}
+	}
+}
+
+// room waits until something of so many bytes can be sent, and returns a packet of the length of how much. It is nil
+// for no bytes.
+func (c *conn) room(bytes int) (*packet, header, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return nil, header{}, net.ErrClosed
+		case c.writable.passed():
+			return nil, header{}, os.ErrDeadlineExceeded
+		case c.err != nil:
+			return nil, header{}, c.err
+		case c.ended:
+			return nil, header{}, syscall.EPIPE
+		case bytes == 0:
+			return nil, header{}, nil
+		case c.credit > 0:
+			n := min(bytes, c.credit, maxData)
+			k := c.ep.arena.take(c, n)
+			if k == nil {
+				break
+			}
+			c.credit -= n
+			k.tag, k.length = c.theirs, fixedHeader+len(c.ep.port.address)+n
+			return k, header{kind: kindData, from: c.number, grant: c.grant()}, nil
+		}
+		c.writable.wait(c.wake)
+	}
+}
+
+// flush sends what there is to say.
+func (c *conn) flush() {
+	for c.flushOne() {
+	}
+	if c.over() {
+		c.ep.remove(c)
+	}
+}
+
+func (c *conn) flushOne() bool {
+	c.mu.Lock()
+	h := header{from: c.number}
+	var said says
+	switch {
+	case c.err != nil:
+	case c.say&sayOpen != 0:
+		h.kind, said = kindAccept, sayOpen
+		if c.dialled {
+			h.kind = kindConnect
+		}
+	case c.say&sayClosed != 0:
+		h.kind, said = kindClosed, sayClosed
+	case c.ended:
+	case c.say&sayClose != 0:
+		h.kind, said = kindClose, sayClose
+	case c.say&sayCredit != 0 && !c.closed:
+		h.kind, said = kindCredit, sayCredit
+	}
+	if said == 0 {
+		c.say = 0
+		c.mu.Unlock()
+		return false
+	}
+	k := c.ep.arena.control(c.peer, c)
+	if k == nil {
+		c.ep.owe(c)
+		c.mu.Unlock()
+		return false
+	}
+	c.say &^= said
+	h.grant = c.grant()
+	k.tag, k.length = c.theirs, fixedHeader+len(c.ep.port.address)
+	c.mu.Unlock()
+	c.peer.post(k, h)
+	return true
+}
+
+// Close has the peer read what was written, for which it has some seconds, then the end of it. It does not wait for
+// that.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	c.in.clear()
+	c.readable.stop()
+	c.writable.stop()
+	c.wakeAll()
+	gone := c.err != nil || c.ended || c.theirs == 0
+	if !gone {
+		c.timer = time.AfterFunc(linger, func() { c.abort(syscall.ETIMEDOUT) })
+	}
+	c.mu.Unlock()
+
+	c.writing.Lock() // what is being written goes before the end
+	c.mu.Lock()
+	if !gone {
+		c.say |= sayClose
+	}
+	c.mu.Unlock()
+	c.writing.Unlock()
+	if c.flush(); gone {
+		c.ep.remove(c)
+	}
+	return nil
+}
+
+// abort breaks the connection at both ends.
+func (c *conn) abort(err error) {
+	c.mu.Lock()
+	theirs := c.theirs
+	tell := c.err == nil && theirs != 0
+	c.mu.Unlock()
+	c.fail(err)
+	if tell {
+		c.ep.answer(c.peer, kindReset, theirs, c.number)
+	}
+}
+
+// fail breaks the connection at this end.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.wakeAll()
+	c.mu.Unlock()
+	c.peer.drop(c)
+	c.ep.remove(c)
+}
+
+// receive takes a message for this connection, and returns what is wrong with it.
+func (c *conn) receive(h header, data []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	opens := h.kind == kindAccept || h.kind == kindRefuse
+	switch {
+	case c.err != nil:
+		return nil
+	case string(h.addr) != c.peer.address || opens != (c.theirs == 0) && h.kind != kindReset || !opens && h.from != c.theirs && c.theirs != 0:
+		return errForeign
+	case h.kind == kindRefuse:
+		c.refuse(syscall.ECONNREFUSED)
+		return nil
+	case h.kind == kindReset:
+		c.refuse(syscall.ECONNRESET)
+		return nil
+	case h.seq != c.received:
+		return errLost
+	case len(data) > c.allowed || h.grant > maxWindow || c.credit+int(h.grant) > maxWindow:
+		return errGreedy
+	}
+	c.received++
+	c.credit += int(h.grant)
+	switch h.kind {
+	case kindAccept:
+		c.theirs = h.from
+		c.readable.cond.Broadcast()
+	case kindData:
+		c.allowed -= len(data)
+		if c.closed {
+			break // nobody reads it
+		}
+		if c.ended {
+			return errForeign
+		}
+		c.in.add(data)
+		c.readable.cond.Broadcast()
+	case kindClose:
+		c.ended = true
+		c.say |= sayClosed
+		c.wakeAll()
+	case kindClosed:
+		c.ended = true
+		c.wakeAll()
+	}
+	if h.grant > 0 {
+		c.writable.cond.Broadcast()
+	}
+	return nil
+}
+
+// refuse is the peer's word that there is no connection. Called with mu.
+func (c *conn) refuse(err error) {
+	c.err = err
+	c.wakeAll()
+}
+
+// follow does what a message that came calls for.
+func (c *conn) follow() {
+	c.mu.Lock()
+	err, say := c.err, c.closed || c.say&sayClosed != 0
+	c.mu.Unlock()
+	if err != nil {
+		c.fail(err)
+	} else if say {
+		c.flush()
+	}
+}
+
+// over tells whether nothing more comes or is to be said.
+func (c *conn) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil || c.closed && c.ended && c.say&sayClosed == 0
+}
+
+var (
+	errLost   = errors.New("messages were lost or came twice")
+	errGreedy = errors.New("more has come than was allowed")
+)
+
+// failed is an error as callers see it.
+func (c *conn) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(t time.Time) error {
+	_ = c.SetReadDeadline(t)
+	return c.SetWriteDeadline(t)
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error  { return c.set(&c.readable, t) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.set(&c.writable, t) }
+
+func (c *conn) set(w *waiter, t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return c.failed("set", net.ErrClosed)
+	}
+	w.deadline = t
+	w.cond.Broadcast()
+	return nil
+}

@@ -1,0 +1,162 @@
+package fabric
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// peer is an endpoint elsewhere, with what is on its way there, in its order.
+type peer struct {
+	ep      *endpoint
+	address string // as libfabric has it
+
+	// busy counts the messages that are queued or under way.
+	busy atomic.Int64
+
+	// mu protects what follows and makes the order in which messages are numbered that in which they are sent.
+	// endpoint.mu may be taken under it.
+	mu      sync.Mutex
+	handle  uint64 // libfabric's name for it
+	known   bool   // that it has one
+	queue   []*packet
+	stalled bool // the provider takes nothing for it at the moment: the progress thread tries again
+	closed  bool // the port is closing
+
+	// protected by the arena's
+	held    [sizes]int
+	waiting []*conn
+
+	// protected by the endpoint's
+	users int                // those who are about to send, and the connections
+	conns map[*conn]struct{}
+	idle  time.Time // when the last of the users went
+}
+
+// post numbers a message and sends it, after those that are queued. The packet, in which the data is already,
+// passes to the provider. It must not be called with a connection's lock.
+func (p *peer) post(k *packet, h header) {
+	if err := p.enqueue(k, h); err != nil {
+		p.ep.lose(p, err)
+	}
+}
+
+func (p *peer) enqueue(k *packet, h header) error {
+	p.mu.Lock()
+	if p.closed || k.conn != nil && k.conn.dropped {
+		p.mu.Unlock()
+		p.ep.arena.give(k)
+		return nil
+	}
+	defer p.mu.Unlock()
+	h.addr = p.ep.port.address
+	if c := k.conn; c != nil {
+		h.seq = c.sent
+		c.sent++
+	}
+	h.append(k.memory[:0])
+	p.busy.Add(1)
+	p.queue = append(p.queue, k)
+	if p.stalled {
+		return nil
+	}
+	return p.send()
+}
+
+// send gives the provider what it takes. Called with mu.
+func (p *peer) send() error {
+	if len(p.queue) > 0 && !p.known {
+		handle, err := p.ep.port.insert([]byte(p.address))
+		if err != nil {
+			return err
+		}
+		p.handle, p.known = handle, true
+	}
+	for len(p.queue) > 0 {
+		k := p.queue[0]
+		k.flying = true // it may have arrived before send returns
+		switch err := p.ep.port.send(k.place, k.length, p.handle, k.tag); err {
+		case nil:
+			p.queue[0] = nil
+			if p.queue = p.queue[1:]; len(p.queue) == 0 {
+				p.queue = nil
+			}
+		case errAgain:
+			k.flying = false
+			if !p.stalled {
+				p.stalled = true
+				p.ep.stall(p)
+			}
+			return nil
+		default:
+			k.flying = false
+			return err
+		}
+	}
+	return nil
+}
+
+// landed gives a packet back that the provider is done with.
+func (p *peer) landed(k *packet) {
+	p.mu.Lock()
+	k.flying = false
+	p.mu.Unlock()
+	p.busy.Add(-1)
+	p.ep.arena.give(k)
+}
+
+// retry tells whether the provider took something again, and whether that is all there is.
+func (p *peer) retry() (moved, over bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := len(p.queue)
+	if !p.closed {
+		err = p.send()
+	}
+	over = err != nil || p.closed || len(p.queue) == 0
+	p.stalled = !over
+	return len(p.queue) < before, over, err
+}
+
+// drop takes out of the queue what a connection that is broken has there, or all of it.
+func (p *peer) drop(c *conn) {
+	p.mu.Lock()
+	if c != nil {
+		c.dropped = true
+	}
+	var gone []*packet
+	kept := p.queue[:0]
+	for _, k := range p.queue {
+		if c == nil || k.conn == c {
+			gone = append(gone, k)
+		} else {
+			kept = append(kept, k)
+		}
+	}
+	clear(p.queue[len(kept):])
+	p.queue = kept
+	p.mu.Unlock()
+	for _, k := range gone {
+		p.busy.Add(-1)
+		p.ep.arena.give(k)
+	}
+}
+
+// forget makes the next message look the peer up anew: what the provider had of it is gone, and maybe another
+// process has its address now.
+func (p *peer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known && !p.closed {
+		p.ep.port.remove(p.handle)
+		p.known = false
+	}
+}
+
+// close ends the sending for good.
+func (p *peer) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.drop(nil)
+}
