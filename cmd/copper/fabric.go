@@ -67,9 +67,6 @@ func tryEndpoint(endpoint string) error {
 	return nil
 }
 
-// fabricSchemes are those of endpoints that go through libfabric.
-var fabricSchemes = []string{"ofi+cxi", "ofi+tcp", "ofi+net"}
-
 // ownEndpoints are this rank's that go through libfabric: nobody can listen there for a daemon.
 func (d *daemon) ownEndpoints() (own []string) {
 	for _, e := range d.roster.Cards[d.roster.Self].Endpoints {
@@ -88,7 +85,7 @@ func (d *daemon) transport() overlay.Transport {
 	}
 	d.fabric = fabric.New(d.log)
 	all := overlay.Schemes{"tcp": overlay.TCP{}}
-	for _, scheme := range fabricSchemes {
+	for _, scheme := range fabric.Schemes() {
 		all[scheme] = d.fabric
 	}
 	return all

@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/copper-hpc/copper/ci/cluster"
+)
+
+// libfabric has daemons talk over libfabric's own provider for TCP: the same code as over CXI, but for the
+// provider.
+var libfabric = []string{"-n", "ofi+tcp://127.0.0.1"}
+
+// TestLibfabricImport: with both MPIs an import through four mounts gets what it should, and the PFS is asked
+// for everything once.
+func TestLibfabricImport(t *testing.T) {
+	const nodes = 4
+	for mpi := range launchers {
+		t.Run(mpi, func(t *testing.T) {
+			dir, server := pfs(t, site(t), nodes)
+			job := start(t, cluster.Options{Copper: binary(t, mpi), Dir: dir, Nodes: nodes, Target: cluster.Target(dir), Args: append(lifetime, libfabric...)})
+			server.Reset() // each daemon has looked at its target
+			imports(t, job, 1)
+			once(t, site(t), askedByPath(server), 1)
+			for _, n := range status(t, job).Nodes {
+				if n.Failovers > 0 || n.DirectReads > 0 {
+					t.Errorf("rank %d: %d failovers, %d direct reads among healthy nodes", n.Rank, n.Failovers, n.DirectReads)
+				}
+			}
+			book, err := os.ReadFile(filepath.Join(dir, "jobs", jobID(t, dir), "logs", "copper_address_book.txt"))
+			if err != nil || strings.Count(string(book), " ofi+tcp://127.0.0.1:") != nodes {
+				t.Errorf("the job's address book: %v\n%s", err, book)
+			}
+		})
+	}
+}
+
+// jobID is the id of the only job below dir.
+func jobID(t *testing.T, dir string) string {
+	t.Helper()
+	jobs, err := os.ReadDir(filepath.Join(dir, "jobs"))
+	if err != nil || len(jobs) != 1 {
+		t.Fatalf("jobs: %v, %v", jobs, err)
+	}
+	return jobs[0].Name()
+}
+
+// overLibfabric starts a step of four ranks in one tree, on a library.
+func overLibfabric(t *testing.T, args ...string) (*step, *library) {
+	t.Helper()
+	books := newLibrary(t)
+	all := []string{"--target", books.dir}
+	for _, more := range [][]string{tree, smallest, libfabric, args} {
+		all = append(all, more...)
+	}
+	return bare(t, "copper", "4", all...), books
+}
+
+// TestLibfabricKill: a daemon that is killed is done without, and the next one comes back at the same endpoint.
+func TestLibfabricKill(t *testing.T) {
+	s, books := overLibfabric(t)
+	for _, victim := range []int{0, 2} {
+		s.killed(books, victim)
+	}
+	if listened := listening.FindAllString(s.logs(), -1); len(listened) != s.Nodes+2 || len(unique(listened)) != s.Nodes {
+		t.Errorf("the daemons have listened at %q", listened)
+	}
+	s.finish()
+}
+
+var listening = regexp.MustCompile(`msg=listening endpoint=ofi\+tcp://\S+`)
+
+func unique(words []string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
+}
+
+// TestLibfabricStop: a parent that is stopped is done without within a bounded time, and is a parent again when it
+// goes on.
+func TestLibfabricStop(t *testing.T) {
+	s, books := overLibfabric(t, "--hung", "1h") // a supervisor would end what is stopped for longer
+	s.stopped(books, 2)
+	s.finish()
+}
+
+// TestLibfabricNoise: strangers that connect to the daemons' ports, and send bytes that nobody has asked for
+// or nothing at all, harm nobody.
+func TestLibfabricNoise(t *testing.T) {
+	s, books := overLibfabric(t)
+	readers := books.readAll(t, s.others(-1)...)
+	readers.progress("before the noise", 2)
+	ctx, quiet := context.WithCancel(context.Background())
+	defer quiet()
+	var running sync.WaitGroup
+	var bytes [4]int64
+	for i, line := range listening.FindAllString(s.logs(), -1) {
+		_, address, _ := strings.Cut(line, "://")
+		for k := range 3 {
+			running.Go(func() {
+				n := noise(ctx, address, k)
+				if k == 0 {
+					bytes[i] = n
+				}
+			})
+		}
+	}
+	readers.progress("amid the noise", 6)
+	quiet()
+	running.Wait()
+	readers.progress("after the noise", 2)
+	readers.faultless("noise at the daemons' ports")
+	t.Logf("bytes of noise that were taken: %v", bytes)
+	for rank := range s.Nodes {
+		if n, ok := s.node(rank); !ok || n.Restarts > 0 {
+			t.Errorf("rank %d: %+v", rank, n)
+		}
+	}
+	s.trusted()
+	s.finish()
+}
+
+// noise connects to an address again and again, and sends there what comes; of the third kind nothing. It returns how many
+// bytes were taken.
+func noise(ctx context.Context, address string, kind int) (sent int64) {
+	for ctx.Err() == nil {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		_ = conn.SetDeadline(time.Now().Add(time.Second))
+		switch kind {
+		case 0: // until the other side has had enough
+			n, _ := io.Copy(conn, rand.Reader)
+			sent += n
+		case 1: // a little
+			n, _ := io.CopyN(conn, rand.Reader, 100)
+			sent += n
+		default:
+			_, _ = io.Copy(io.Discard, conn)
+		}
+		conn.Close()
+		time.Sleep(5 * time.Millisecond) // a stream, not a flood
+	}
+	return sent
+}
