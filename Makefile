@@ -20,6 +20,10 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 	CGO_CFLAGS="-O2 -g $$(pkg-config --cflags mpich)" \
 	CGO_LDFLAGS="-Wl,--as-needed -lmpich"
 
+# Connections over libfabric where its headers are. The library is loaded when it is used: binaries start without it.
+FABRIC := $(shell pkg-config --exists libfabric 2>/dev/null && echo libfabric)
+TAGS = -tags "mpi $(FABRIC)"
+
 # $(call links,BINARY,LIBRARY): BINARY needs that one MPI library and no other.
 links = test "$$(readelf -d $(1) | sed -n 's/.*NEEDED.*\[\(libmpi.*\)\]/\1/p')" = $(2) || \
 	{ echo "$(1) must link $(2) and no other MPI" >&2; rm -f $(1); exit 1; }
@@ -34,15 +38,15 @@ all: copper
 
 copper:
 	@if command -v mpicc.openmpi >/dev/null; then \
-		set -e; $(OPENMPI_ENV) $(GO) build $(STAMP) -tags mpi -o bin/copper ./cmd/copper; \
+		set -e; $(OPENMPI_ENV) $(GO) build $(STAMP) $(TAGS) -o bin/copper ./cmd/copper; \
 		$(call links,bin/copper,libmpi.so.40); \
 	else \
 		echo "no mpicc.openmpi here: building bin/copper without MPI, for one node (see ci/deps)"; \
-		$(GO) build $(STAMP) -o bin/copper ./cmd/copper; \
+		$(GO) build $(STAMP) -tags "$(FABRIC)" -o bin/copper ./cmd/copper; \
 	fi
 
 mpich:
-	@$(MPICH_ENV) $(GO) build $(STAMP) -tags mpi -o bin/copper-mpich ./cmd/copper
+	@$(MPICH_ENV) $(GO) build $(STAMP) $(TAGS) -o bin/copper-mpich ./cmd/copper
 	@$(call links,bin/copper-mpich,libmpich.so.12)
 
 deps:
@@ -54,14 +58,16 @@ test: deps copper mpich lint unit race e2e
 # Tests must not be skipped for want of something that ci/deps installs.
 unit: export COPPER_REQUIRE_MPI = 1
 unit: export COPPER_REQUIRE_FUSE = 1
+unit: export COPPER_REQUIRE_LIBFABRIC = 1
 unit:
-	$(GO) test ./...
+	$(GO) test -tags libfabric ./...
 
-RACE = ./store/... ./overlay ./fuse/... ./launch/... ./profiling ./ci/slowfs/...
+RACE = ./store/... ./overlay ./overlay/fabric ./fuse/... ./launch/... ./profiling ./ci/slowfs/...
 race: export COPPER_REQUIRE_FUSE = 1
+race: export COPPER_REQUIRE_LIBFABRIC = 1
 race:
-	$(GO) test -race $(RACE)
-	$(GO) test -cpu 1 ./store/... ./overlay ./fuse/...
+	$(GO) test -tags libfabric -race $(RACE)
+	$(GO) test -tags libfabric -cpu 1 ./store/... ./overlay ./overlay/fabric ./fuse/...
 
 # In parallel: the jobs of the fault matrix, which mostly wait.
 e2e: export COPPER_E2E = $(CURDIR)/bin
@@ -82,8 +88,10 @@ lint: export GOFLAGS =
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	$(OPENMPI_ENV) $(GO) vet -tags mpi ./mpiboot/... ./cmd/...
+	$(GO) vet -tags libfabric ./overlay/...
+	$(OPENMPI_ENV) $(GO) vet $(TAGS) ./mpiboot/... ./cmd/...
 	bin/golangci-lint run ./...
+	bin/golangci-lint run --build-tags libfabric ./overlay/fabric/...
 	$(OPENMPI_ENV) bin/golangci-lint run --build-tags mpi ./mpiboot/...
 
 demo:
@@ -92,13 +100,13 @@ demo:
 	@$(GO) run ./ci/demo
 
 bench: bench-overlay bench-node bench-launch
-	$(GO) test -run '^$$' -bench . ./store/... ./overlay ./fuse/...
+	$(GO) test -run '^$$' -tags "$(FABRIC)" -bench . ./store/... ./overlay ./fuse/...
 
 # The wire against a bare TCP ping-pong, grpc-go and iperf3. A module of its own, so that the
 # product does not depend on its opponents.
 bench-overlay:
 	@command -v iperf3 >/dev/null || ci/deps bench
-	@cd ci/bench && $(GO) run ./overlay
+	@cd ci/bench && $(GO) run -tags "$(FABRIC)" ./overlay
 
 # What a node's second process feels of Copper, against the native file system.
 bench-node: copper

@@ -8,27 +8,35 @@ import (
 	"github.com/copper-hpc/copper/store/storetest"
 )
 
-// TestConformance asks the last leaf of clusters of several sizes, over memory and over TCP, encrypted
-// and not, with a store on every node and the real origin at each.
+// TestConformance asks the last leaf of clusters of several sizes, over memory, over TCP and over libfabric,
+// encrypted and not, with a store on every node and the real origin at each.
 func TestConformance(t *testing.T) {
-	tcp := plan{endpoint: "tcp://127.0.0.1:0", transport: func(int) Transport { return TCP{} }}
-	encrypted := tcp
-	encrypted.config = func(cfg *Config) { cfg.Encrypt = true }
-	networks := map[string]plan{
-		"memory":           {},
-		"tcp":              tcp,
-		"encrypted":        encrypted,
-		"encrypted memory": {config: encrypted.config},
+	memory := func(testing.TB) plan { return plan{} }
+	tcp := func(testing.TB) plan {
+		return plan{endpoint: "tcp://127.0.0.1:0", transport: func(int) Transport { return TCP{} }}
 	}
-	for name, p := range networks {
-		sizes := []int{1, 2, 8, 40}
-		if p.config != nil {
-			sizes = []int{8}
+	encrypted := func(of func(testing.TB) plan) func(testing.TB) plan {
+		return func(t testing.TB) plan {
+			p := of(t)
+			p.config = func(cfg *Config) { cfg.Encrypt = true }
+			return p
 		}
-		for _, n := range sizes {
+	}
+	networks := map[string]struct {
+		plan  func(testing.TB) plan
+		sizes []int
+	}{
+		"memory":           {memory, []int{1, 2, 8, 40}},
+		"tcp":              {tcp, []int{1, 2, 8, 40}},
+		"libfabric":        {overFabric, []int{2, 8}},
+		"encrypted":        {encrypted(tcp), []int{8}},
+		"encrypted memory": {encrypted(memory), []int{8}},
+	}
+	for name, network := range networks {
+		for _, n := range network.sizes {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
 				storetest.RunConformance(t, func(t *testing.T, dir string) store.Source {
-					p := p
+					p := network.plan(t)
 					p.nodes, p.fanout = n, 3
 					p.origin = func(m *member) store.Source {
 						origin, err := store.NewOrigin(dir, m.mem, store.OriginOptions{NegativeLifetime: storetest.Lifetime})

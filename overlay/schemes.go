@@ -3,11 +3,13 @@ package overlay
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 )
 
-// Schemes is a [Transport] of several, each for the endpoints with its scheme.
+// Schemes is a [Transport] made of others, by the schemes of their endpoints.
 type Schemes map[string]Transport
 
 // Dial connects to an endpoint.
@@ -30,9 +32,8 @@ func (s Schemes) Listen(endpoint string) (net.Listener, error) {
 
 func (s Schemes) of(endpoint string) (Transport, error) {
 	scheme, _, _ := strings.Cut(endpoint, "://")
-	t := s[scheme]
-	if t == nil {
-		return nil, fmt.Errorf("endpoint %q: there is no transport for %s", endpoint, scheme)
+	if t := s[scheme]; t != nil {
+		return t, nil
 	}
-	return t, nil
+	return nil, fmt.Errorf("endpoint %q: its scheme is none of %s", endpoint, strings.Join(slices.Sorted(maps.Keys(s)), ", "))
 }

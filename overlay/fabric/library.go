@@ -2,14 +2,14 @@ package fabric
 
 import (
 	"errors"
-	"syscall"
+	"slices"
 )
 
 var (
-	// ErrAbsent: this host has no libfabric.
+	// ErrAbsent means that this host has no libfabric.
 	ErrAbsent = errors.New("libfabric is not there")
 
-	// ErrNotBuilt: this binary was made where libfabric's headers were not.
+	// ErrNotBuilt means that this binary was made where libfabric's headers were not.
 	ErrNotBuilt = errors.New("this copper was built without libfabric")
 )
 
@@ -39,7 +39,8 @@ type rawDevice struct {
 	address []byte
 }
 
-// Devices are a provider's devices on this host. It fails with ENODATA where there is none.
+// Devices are a provider's devices on this host, each once for each of its addresses. It fails with ENODATA where
+// there is none.
 func Devices(provider string) ([]Device, error) {
 	found, err := devices(provider)
 	if err != nil {
@@ -48,15 +49,17 @@ func Devices(provider string) ([]Device, error) {
 	all := make([]Device, 0, len(found))
 	for _, d := range found {
 		d.Address = anyProcess(provider, d.address)
-		all = append(all, d.Device)
+		if d.Provider == provider && !slices.Contains(all, d.Device) { // it may come in several variants
+			all = append(all, d.Device)
+		}
 	}
 	return all, nil
 }
 
 // limits are what a port may have under way at a time.
 type limits struct {
-	sends, receives int
-	polls           bool // the provider can't block for completions
+	receives int
+	polls    bool // the provider can't block for completions
 }
 
 // event is the end of an operation.
@@ -65,26 +68,4 @@ type event struct {
 	length int // bytes received
 	tag    uint64
 	err    error
-}
-
-// errAgain: the provider takes nothing at the moment.
-var errAgain = syscall.EAGAIN
-
-// libraryError is what a call of libfabric returned, in its own words.
-type libraryError struct {
-	call  string
-	errno syscall.Errno
-	words string
-}
-
-func (e *libraryError) Error() string { return e.call + ": " + e.words }
-
-// libraryErrno is the first of libfabric's own error numbers, which the system doesn't know.
-const libraryErrno = 256
-
-func (e *libraryError) Unwrap() error {
-	if e.errno >= libraryErrno {
-		return nil
-	}
-	return e.errno
 }

@@ -1,10 +1,18 @@
 package fabric
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
+
+// giveUp is for how long a peer may take nothing. Providers over TCP go on trying to connect to an address where
+// nobody is.
+const giveUp = 15 * time.Second
+
+var errUntaken = fmt.Errorf("nothing was taken for %v: %w", giveUp, syscall.ETIMEDOUT)
 
 // peer is an endpoint elsewhere, with what is on its way there, in its order.
 type peer struct {
@@ -20,15 +28,16 @@ type peer struct {
 	handle  uint64 // libfabric's name for it
 	known   bool   // that it has one
 	queue   []*packet
-	stalled bool // the provider takes nothing for it at the moment: the progress thread tries again
-	closed  bool // the port is closing
+	stalled bool      // the provider takes nothing for it at the moment: the progress thread tries again
+	moved   time.Time // when it last took something
+	closed  bool      // the port is closing
 
 	// protected by the arena's
 	held    [sizes]int
 	waiting []*conn
 
 	// protected by the endpoint's
-	users int                // those who are about to send, and the connections
+	users int // those who are about to send, and the connections
 	conns map[*conn]struct{}
 	idle  time.Time // when the last of the users went
 }
@@ -75,22 +84,18 @@ func (p *peer) send() error {
 	for len(p.queue) > 0 {
 		k := p.queue[0]
 		k.flying = true // it may have arrived before send returns
-		switch err := p.ep.port.send(k.place, k.length, p.handle, k.tag); err {
-		case nil:
-			p.queue[0] = nil
-			if p.queue = p.queue[1:]; len(p.queue) == 0 {
-				p.queue = nil
-			}
-		case errAgain:
+		taken, err := p.ep.port.send(k.place, k.length, p.handle, k.tag)
+		if !taken {
 			k.flying = false
-			if !p.stalled {
-				p.stalled = true
+			if err == nil && !p.stalled {
+				p.stalled, p.moved = true, time.Now()
 				p.ep.stall(p)
 			}
-			return nil
-		default:
-			k.flying = false
 			return err
+		}
+		p.queue[0] = nil
+		if p.queue = p.queue[1:]; len(p.queue) == 0 {
+			p.queue = nil
 		}
 	}
 	return nil
@@ -113,9 +118,14 @@ func (p *peer) retry() (moved, over bool, err error) {
 	if !p.closed {
 		err = p.send()
 	}
+	if moved = len(p.queue) < before; moved {
+		p.moved = time.Now()
+	} else if err == nil && time.Since(p.moved) > giveUp {
+		err = errUntaken
+	}
 	over = err != nil || p.closed || len(p.queue) == 0
 	p.stalled = !over
-	return len(p.queue) < before, over, err
+	return moved, over, err
 }
 
 // drop takes out of the queue what a connection that is broken has there, or all of it.

@@ -34,6 +34,25 @@ var load = sync.OnceValues(func() (Info, error) {
 	}, nil
 })
 
+// libraryError is what a call of libfabric returned, in its own words.
+type libraryError struct {
+	call  string
+	errno syscall.Errno
+	words string
+}
+
+func (e *libraryError) Error() string { return e.call + ": " + e.words }
+
+// libraryErrno is the first of libfabric's own error numbers, which the system doesn't know.
+const libraryErrno = 256
+
+func (e *libraryError) Unwrap() error {
+	if e.errno >= libraryErrno {
+		return nil
+	}
+	return e.errno
+}
+
 // failure is the error for what the shim returned, or nil.
 func failure(call string, ret C.int) error {
 	if ret == 0 {
@@ -112,7 +131,7 @@ func openPort(at site) (*port, error) {
 	if ret := C.shim_open(provider, domain, node, service, &p.c, &can, &what); ret != 0 {
 		return nil, failure(C.GoString(what), ret)
 	}
-	p.limits = limits{sends: int(can.sends), receives: int(can.receives), polls: can.polls != 0}
+	p.limits = limits{receives: int(can.receives), polls: can.polls != 0}
 	return p, nil
 }
 
@@ -148,13 +167,13 @@ func (p *port) insert(address []byte) (peer uint64, err error) {
 
 func (p *port) remove(peer uint64) { C.shim_remove(p.c, C.uint64_t(peer)) }
 
-// send begins to send the first n bytes at a place. It returns errAgain if the provider can't now.
-func (p *port) send(place uint32, n int, peer, tag uint64) error {
+// send begins to send the first n bytes at a place, and tells whether the provider takes them at the moment.
+func (p *port) send(place uint32, n int, peer, tag uint64) (taken bool, err error) {
 	ret := C.shim_send(p.c, C.uint32_t(place), C.size_t(n), C.uint64_t(peer), C.uint64_t(tag))
 	if ret == -C.int(syscall.EAGAIN) {
-		return errAgain
+		return false, nil
 	}
-	return failure("fi_tsend", ret)
+	return ret == 0, failure("fi_tsend", ret)
 }
 
 // poll posts receives at some places and waits for completions, up to timeout ms. It returns those places
@@ -169,7 +188,7 @@ func (p *port) poll(post []uint32, timeout int, into []event) ([]uint32, []event
 	into = into[:0]
 	for _, e := range p.events[:n] {
 		ev := event{place: uint32(e.place), length: int(e.length), tag: uint64(e.tag)}
-		ev.err = failure("a message", C.int(e.error))
+		ev.err = failure("a message", e.error)
 		into = append(into, ev)
 	}
 	return post, into, nil

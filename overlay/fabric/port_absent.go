@@ -14,12 +14,12 @@ type port struct {
 
 func openPort(site) (*port, error) { return nil, ErrNotBuilt }
 
-func (*port) enable(*arena) error                    { return ErrNotBuilt }
-func (*port) close()                                 {}
-func (*port) insert([]byte) (uint64, error)          { return 0, ErrNotBuilt }
-func (*port) remove(uint64)                          {}
-func (*port) send(uint32, int, uint64, uint64) error { return ErrNotBuilt }
-func (*port) wake()                                  {}
+func (*port) enable(*arena) error                            { return ErrNotBuilt }
+func (*port) close()                                         {}
+func (*port) insert([]byte) (uint64, error)                  { return 0, ErrNotBuilt }
+func (*port) remove(uint64)                                  {}
+func (*port) send(uint32, int, uint64, uint64) (bool, error) { return false, ErrNotBuilt }
+func (*port) wake()                                          {}
 func (*port) poll([]uint32, int, []event) ([]uint32, []event, error) {
 	return nil, nil, ErrNotBuilt
 }

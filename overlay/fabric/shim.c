@@ -217,7 +217,6 @@ int shim_open(const char *provider, const char *domain, const char *node, const 
 	if ((ret = fi.fabric(p->info->fabric_attr, &p->fabric, NULL)) != 0)
 		goto failed;
 	TRY(fi_domain, p->fabric, p->info, &p->domain, NULL);
-	limits->sends = p->info->tx_attr->size;
 	limits->receives = p->info->rx_attr->size;
 
 	struct fi_av_attr av = {.type = p->info->domain_attr->av_type};
@@ -226,7 +225,7 @@ int shim_open(const char *provider, const char *domain, const char *node, const 
 	TRY(fi_av_open, p->domain, &av, &p->av, NULL);
 
 	struct fi_cq_attr cq = {.format = FI_CQ_FORMAT_TAGGED, .wait_obj = FI_WAIT_UNSPEC};
-	cq.size = limits->sends + limits->receives;
+	cq.size = p->info->tx_attr->size + limits->receives;
 	if (fi_cq_open(p->domain, &cq, &p->cq, NULL) != 0) {
 		cq.wait_obj = FI_WAIT_NONE; /* cxi of some versions */
 		p->polls = 1;

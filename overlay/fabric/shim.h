@@ -25,7 +25,7 @@ struct shim_port;
 
 /* What a port may have under way at a time, and how it waits. */
 struct shim_limits {
-	uint64_t sends, receives;
+	uint64_t receives;
 	int32_t polls; /* the provider can't block for completions */
 };
 
