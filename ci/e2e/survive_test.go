@@ -93,8 +93,12 @@ func (s *step) killed(books *library, victim int) {
 	})
 	s.t.Logf("%s: its own mount works again after %v; met until then: %v", what, time.Since(killed).Round(time.Millisecond), met)
 	readers.progress("after the "+what, 5)
-	after, ok := s.node(victim)
-	if !ok || after.PID == before.PID || after.Restarts != 1 || after.Supervisor != before.Supervisor {
+	var after launch.NodeStatus
+	await(s.t, "the new daemon to answer the others", func() (ok bool) {
+		after, ok = s.node(victim)
+		return ok
+	})
+	if after.PID == before.PID || after.Restarts != 1 || after.Supervisor != before.Supervisor {
 		s.t.Errorf("%s: before %+v, after %+v", what, before, after)
 	}
 	s.trusted()
