@@ -3,11 +3,15 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +56,59 @@ func jobID(t *testing.T, dir string) string {
 		t.Fatalf("jobs: %v, %v", jobs, err)
 	}
 	return jobs[0].Name()
+}
+
+// odd is a program that is copper with one variable of the environment changed on rank 1.
+func odd(t *testing.T, variable string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "copper")
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$OMPI_COMM_WORLD_RANK\" != 1 ] || export %s\nexec %s \"$@\"\n", variable, binary(t, "copper"))
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestLibfabricMissing: where one node has no libfabric, all use TCP and say so once, if they may; else nothing is
+// started, and it is told which node lacks what.
+func TestLibfabricMissing(t *testing.T) {
+	lacking := odd(t, "COPPER_LIBFABRIC=/none/libfabric.so")
+	s := bareOf(t, lacking, "copper", "3", "--target", site(t), "-n", "ofi+tcp://127.0.0.1", "--fallback")
+	logs := s.logs()
+	if said := regexp.MustCompile(`level=WARN.*network ofi\+tcp://127.0.0.1: .*/none/libfabric.so.*: all nodes use TCP instead.*hosts=1 of=3`).FindAllString(logs, -1); len(said) != 1 || strings.Count(logs, "level=WARN") != 1 {
+		t.Errorf("the ranks said %q in\n%s", said, logs)
+	}
+	book, err := os.ReadFile(filepath.Join(s.Dir, "jobs", s.id(), "logs", "copper_address_book.txt"))
+	if err != nil || strings.Count(string(book), " tcp://127.0.0.1:") != 3 || strings.Contains(string(book), "ofi") {
+		t.Errorf("the job's address book: %v\n%s", err, book)
+	}
+	if _, err := os.Stat(filepath.Join(s.Mount(2), "numpy")); err != nil {
+		t.Error(err)
+	}
+	s.trusted()
+	s.finish()
+
+	for _, c := range []struct {
+		variable string
+		args     []string
+		want     string
+	}{
+		{"COPPER_LIBFABRIC=/none/libfabric.so", []string{"-n", "ofi+tcp://127.0.0.1"}, `\(rank 1\): network ofi\+tcp://127.0.0.1: .*/none/libfabric.so.*: take -n tcp`},
+		{"COPPER_NET=tcp://127.0.0.1", nil, `would not reach each other: \S+ by ofi\+tcp; \S+ by tcp: give all of them the same -n`},
+	} {
+		dir := t.TempDir()
+		words := slices.Concat(launchers["copper"][1:], []string{"3", odd(t, c.variable), "serve", "--target", "/etc", "-v", filepath.Join(dir, "mnt{rank}"), "-d", filepath.Join(dir, "jobs")}, c.args)
+		cmd := exec.Command(launchers["copper"][0], words...)
+		cmd.Env = append(os.Environ(), "COPPER_NET=ofi+tcp://127.0.0.1")
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !regexp.MustCompile(c.want).Match(out) {
+			t.Errorf("%s: %v, want exit 2 and %s\n%s", c.variable, err, c.want, out)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, "mnt*")); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	}
 }
 
 // overLibfabric starts a step of four ranks in one tree, on a library.
