@@ -19,7 +19,7 @@ func overFabric(t testing.TB) plan {
 	}
 	nodes := map[int]*fabric.Transport{} // they share nothing
 	return plan{
-		endpoint: "ofi+tcp://127.0.0.1:0",
+		endpoint: "ofi+net://127.0.0.1:0",
 		transport: func(rank int) Transport {
 			if nodes[rank] == nil {
 				nodes[rank] = fabric.New(slog.New(slog.DiscardHandler))

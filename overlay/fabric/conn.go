@@ -2,7 +2,6 @@ package fabric
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -47,6 +46,7 @@ type conn struct {
 	writable waiter
 	theirs   uint64 // the peer's number; 0 while it is dialled
 	received uint32 // messages
+	early    early
 	in       inbox
 	window   int // bytes
 	allowed  int // bytes that may still come
@@ -350,24 +350,44 @@ func (c *conn) fail(err error) {
 	c.ep.remove(c)
 }
 
-// receive takes a message for this connection, and returns what is wrong with it.
+// receive takes a message for this connection, and returns what is wrong with it. A short message may be there before
+// a long one that was sent earlier: libfabric keeps the order in which they begin to come, not that in which they have
+// come. So the later one waits.
 func (c *conn) receive(h header, data []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	opens := h.kind == kindAccept || h.kind == kindRefuse
 	switch {
 	case c.err != nil:
 		return nil
-	case string(h.addr) != c.peer.address || opens != (c.theirs == 0) && h.kind != kindReset || !opens && h.from != c.theirs && c.theirs != 0:
+	case string(h.addr) != c.peer.address || c.theirs != 0 && h.from != c.theirs:
 		return errForeign
-	case h.kind == kindRefuse:
-		c.refuse(syscall.ECONNREFUSED)
+	case h.kind == kindRefuse && c.theirs == 0:
+		c.broken(syscall.ECONNREFUSED)
 		return nil
 	case h.kind == kindReset:
-		c.refuse(syscall.ECONNRESET)
+		c.broken(syscall.ECONNRESET)
 		return nil
 	case h.seq != c.received:
-		return errLost
+		return c.early.add(h, data, h.seq-c.received, c.allowed)
+	}
+	err := c.next(h, data)
+	for len(c.early.messages) > 0 && err == nil {
+		m, ok := c.early.take(c.received)
+		if !ok {
+			break
+		}
+		err = c.next(m.header, m.data)
+	}
+	return err
+}
+
+// next takes the message whose turn it is. Called with mu.
+func (c *conn) next(h header, data []byte) error {
+	switch {
+	case (h.kind == kindAccept) != (c.theirs == 0) || c.theirs != 0 && h.from != c.theirs || c.ended:
+		return errForeign
+	case h.kind == kindConnect || h.kind == kindRefuse:
+		return errForeign
 	case len(data) > c.allowed || h.grant > maxWindow || c.credit+int(h.grant) > maxWindow:
 		return errGreedy
 	}
@@ -379,14 +399,10 @@ func (c *conn) receive(h header, data []byte) error {
 		c.readable.cond.Broadcast()
 	case kindData:
 		c.allowed -= len(data)
-		if c.closed {
-			break // nobody reads it
+		if !c.closed { // or nobody reads it
+			c.in.add(data)
+			c.readable.cond.Broadcast()
 		}
-		if c.ended {
-			return errForeign
-		}
-		c.in.add(data)
-		c.readable.cond.Broadcast()
 	case kindClose:
 		c.ended = true
 		c.say |= sayClosed
@@ -401,8 +417,8 @@ func (c *conn) receive(h header, data []byte) error {
 	return nil
 }
 
-// refuse is the peer's word that there is no connection. Called with mu.
-func (c *conn) refuse(err error) {
+// broken is the peer's word that there is no connection. Called with mu.
+func (c *conn) broken(err error) {
 	c.err = err
 	c.wakeAll()
 }
@@ -425,11 +441,6 @@ func (c *conn) over() bool {
 	defer c.mu.Unlock()
 	return c.err != nil || c.closed && c.ended && c.say&sayClosed == 0
 }
-
-var (
-	errLost   = errors.New("messages were lost or came twice")
-	errGreedy = errors.New("more has come than was allowed")
-)
 
 // failed is an error as callers see it.
 func (c *conn) failed(op string, err error) error {
