@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/copper-hpc/copper/ci/cluster"
+	"github.com/copper-hpc/copper/ci/faults"
 )
 
 // libfabric has daemons talk over libfabric's own provider for TCP: the same code as over CXI, but for the
@@ -97,8 +99,8 @@ func TestLibfabricMissing(t *testing.T) {
 		{"COPPER_NET=tcp://127.0.0.1", nil, `would not reach each other: \S+ by ofi\+tcp; \S+ by tcp: give all of them the same -n`},
 	} {
 		dir := t.TempDir()
-		words := slices.Concat(launchers["copper"][1:], []string{"3", odd(t, c.variable), "serve", "--target", "/etc", "-v", filepath.Join(dir, "mnt{rank}"), "-d", filepath.Join(dir, "jobs")}, c.args)
-		cmd := exec.Command(launchers["copper"][0], words...)
+		words := slices.Concat([]string{"--oversubscribe", "-n", "3", odd(t, c.variable), "serve", "--target", "/etc", "-v", filepath.Join(dir, "mnt{rank}"), "-d", filepath.Join(dir, "jobs")}, c.args)
+		cmd := exec.Command("mpirun.openmpi", words...) // without recovery, which succeeds whatever happens
 		cmd.Env = append(os.Environ(), "COPPER_NET=ofi+tcp://127.0.0.1")
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
@@ -212,4 +214,18 @@ func noise(ctx context.Context, address string, kind int) (sent int64) {
 		time.Sleep(5 * time.Millisecond) // a stream, not a flood
 	}
 	return sent
+}
+
+var allOverLibfabric = flag.Bool("libfabric", false, "the whole fault matrix over libfabric, and not only a part")
+
+// TestLibfabricFaults is TestFaultMatrix over libfabric; unless all of it is asked for, only where a node in the middle
+// breaks while everybody waits for a part of a large file.
+func TestLibfabricFaults(t *testing.T) {
+	t.Parallel()
+	m := matrix{places: []string{"interior"}, halves: [][]faults.Kind{{faults.Kill, faults.Stop, faults.Cut, faults.Garbage}}, whens: []string{midRead}}
+	if *allOverLibfabric {
+		m = all
+	}
+	m.serve = []string{"-n", "ofi+tcp"}
+	m.run(t)
 }
