@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 	}{
 		"memory":           {memory, []int{1, 2, 8, 40}},
 		"tcp":              {tcp, []int{1, 2, 8, 40}},
-		"libfabric":        {overFabric, []int{2, 8}},
+		"libfabric":        {func(t testing.TB) plan { return overFabric(t, fabricTCP) }, []int{2, 8}},
 		"encrypted":        {encrypted(tcp), []int{8}},
 		"encrypted memory": {encrypted(memory), []int{8}},
 	}

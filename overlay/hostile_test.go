@@ -24,14 +24,16 @@ import (
 // read through these: whatever they read is right, no node exceeds its budget, and in the end
 // nothing is held for anybody.
 func TestHostilePeer(t *testing.T) {
-	for _, encrypt := range []bool{false, true} {
-		t.Run(map[bool]string{false: "plain", true: "encrypted"}[encrypt], func(t *testing.T) {
-			hostilities(t, encrypt)
-		})
-	}
+	tcp := plan{endpoint: "tcp://127.0.0.1:0", transport: func(int) Transport { return TCP{} }}
+	t.Run("plain", func(t *testing.T) { hostilities(t, tcp) })
+	t.Run("encrypted", func(t *testing.T) {
+		tcp.config = func(cfg *Config) { cfg.Encrypt = true }
+		hostilities(t, tcp)
+	})
+	t.Run("libfabric", func(t *testing.T) { hostilities(t, overFabric(t, fabricNet)) })
 }
 
-func hostilities(t *testing.T, encrypt bool) {
+func hostilities(t *testing.T, p plan) {
 	const files, passes, nodes = 12, 3, 5
 	dir := t.TempDir()
 	content := func(i int) []byte { return bytes.Repeat([]byte{byte(i + 1)}, 3<<20+i) }
@@ -40,18 +42,16 @@ func hostilities(t *testing.T, encrypt bool) {
 			t.Fatal(err)
 		}
 	}
-	c := start(t, plan{
-		nodes: nodes, trees: 1, fanout: 1, endpoint: "tcp://127.0.0.1:0", transport: func(int) Transport { return TCP{} },
-		config: func(cfg *Config) { cfg.Encrypt = encrypt },
-		origin: func(m *member) store.Source {
-			origin, err := store.NewOrigin(dir, m.mem, store.OriginOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = origin.Close() })
-			return origin
-		},
-	})
+	p.nodes, p.trees, p.fanout = nodes, 1, 1
+	p.origin = func(m *member) store.Source {
+		origin, err := store.NewOrigin(dir, m.mem, store.OriginOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = origin.Close() })
+		return origin
+	}
+	c := start(t, p)
 	for _, m := range c.members {
 		m.Handle(func(_ context.Context, req []byte) ([]byte, error) { return req, nil })
 	}

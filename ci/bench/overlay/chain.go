@@ -20,8 +20,7 @@ const (
 	bulkAhead = 8        // chunks in flight
 )
 
-// chain is a job in this process, over TCP, of which the node that is asked is some hops away from
-// the root.
+// chain is a job in this process, of which the node that is asked is some hops away from the root.
 type chain struct {
 	overlays []*overlay.Overlay
 	stores   []*store.Store
@@ -32,13 +31,15 @@ type chain struct {
 	file     store.File
 }
 
-// newChain makes a chain over a file of that content, which the root encodes as told.
-func newChain(hops int, content []byte, encoding store.Encoding) (*chain, error) {
+// newChain makes a chain over a network and a file of that content, which the root encodes as told.
+func newChain(over network, hops int, content []byte, encoding store.Encoding) (*chain, error) {
 	size := 1 << hops // a binary tree of 2^hops nodes is hops deep
 	nodes := make([]overlay.Node, size)
+	transports := make([]overlay.Transport, size)
 	listeners := make([]net.Listener, size)
 	for i := range nodes {
-		ln, err := overlay.TCP{}.Listen("tcp://127.0.0.1:0")
+		transports[i] = over.transport()
+		ln, err := transports[i].Listen(over.endpoint)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +55,7 @@ func newChain(hops int, content []byte, encoding store.Encoding) (*chain, error)
 		tree := storetest.NewTree(mem)
 		tree.Write("/dir/file", content)
 		origin := store.NewCompress(tree, func() store.Encoding { return encoding })
-		o, err := overlay.New(overlay.Config{Self: i, Nodes: nodes, Trees: 1, Fanout: 2, Memory: mem}, origin)
+		o, err := overlay.New(overlay.Config{Self: i, Nodes: nodes, Trees: 1, Fanout: 2, Memory: mem, Transport: transports[i]}, origin)
 		if err != nil {
 			return nil, err
 		}

@@ -1,5 +1,5 @@
 // Command overlay measures Copper's wire against what else could carry its requests, in one run:
-// a bare TCP ping-pong, grpc-go, iperf3. It prints a table of medians and ratios; absolute figures
+// a bare TCP ping-pong, grpc-go, iperf3; and the same over libfabric, where it is. It prints a table of medians and ratios; absolute figures
 // are this machine's, ratios carry over.
 //
 //	make bench-overlay
@@ -32,11 +32,20 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	hop, err := newChain(1, make([]byte, bulkFile), store.Raw)
+	networks, err := fabrics()
 	if err != nil {
 		return err
 	}
-	defer hop.close()
+	var sides []*side
+	for _, n := range append([]network{tcp}, networks...) {
+		s, err := newSide(n)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		sides = append(sides, s)
+	}
+	overTCP := sides[0]
 	libraries, err := sharedLibraries(bulkFile)
 	if err != nil {
 		return err
@@ -46,21 +55,16 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer rpc.close()
-	wire, err := newPingPong()
-	if err != nil {
-		return err
-	}
-	defer wire.close()
 
 	// In turns, so that what else the machine does meets all of them alike.
-	var pingpong, stat, grpcOne, statRate, grpcRate, iperf, bulk []float64
+	var grpcOne, statRate, grpcRate, iperf []float64
 	type chained struct {
 		*chain
 		rate, cpu []float64
 	}
 	chains := map[store.Encoding]*chained{}
 	for _, encoding := range []store.Encoding{store.Raw, store.S2, store.Zstd} {
-		c, err := newChain(3, libraries, encoding)
+		c, err := newChain(tcp, 3, libraries, encoding)
 		if err != nil {
 			return err
 		}
@@ -71,18 +75,25 @@ func run(ctx context.Context) error {
 		chains[encoding] = &chained{chain: c}
 	}
 	for range rounds {
-		for _, m := range []struct {
+		type measurement struct {
 			into *[]float64
 			take func(context.Context) (float64, error)
-		}{
-			{&pingpong, func(context.Context) (float64, error) { return latency(wire.call) }},
-			{&stat, func(context.Context) (float64, error) { return latency(hop.stat) }},
+		}
+		var all []measurement
+		for _, s := range sides {
+			all = append(all,
+				measurement{&s.calls, func(context.Context) (float64, error) { return latency(s.wire.call) }},
+				measurement{&s.stats, func(context.Context) (float64, error) { return latency(s.hop.stat) }},
+				measurement{&s.streams, s.network.stream},
+				measurement{&s.bulks, func(context.Context) (float64, error) { b, _, err := s.hop.bulk(); return b, err }},
+			)
+		}
+		for _, m := range append(all, []measurement{
 			{&grpcOne, func(context.Context) (float64, error) { return latency(rpc.call) }},
-			{&statRate, func(context.Context) (float64, error) { return rate(hop.stat) }},
+			{&statRate, func(context.Context) (float64, error) { return rate(overTCP.hop.stat) }},
 			{&grpcRate, func(context.Context) (float64, error) { return rate(rpc.call) }},
 			{&iperf, iperf3},
-			{&bulk, func(context.Context) (float64, error) { b, _, err := hop.bulk(); return b, err }},
-		} {
+		}...) {
 			v, err := m.take(ctx)
 			if err != nil {
 				return err
@@ -100,13 +111,23 @@ func run(ctx context.Context) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "what\tCopper\tagainst\tratio\taim")
 	fmt.Fprintf(w, "stat, one at a time\t%.1f µs\tTCP ping-pong %.1f µs\t%.2fx\t≤ 1.5x\n",
-		median(stat), median(pingpong), median(stat)/median(pingpong))
+		median(overTCP.stats), median(overTCP.calls), median(overTCP.stats)/median(overTCP.calls))
 	fmt.Fprintf(w, "stat, one at a time\t%.1f µs\tgrpc-go %.1f µs\t%.2fx\t\n",
-		median(stat), median(grpcOne), median(stat)/median(grpcOne))
+		median(overTCP.stats), median(grpcOne), median(overTCP.stats)/median(grpcOne))
 	fmt.Fprintf(w, "stat, %d in flight\t%.0f k/s\tgrpc-go %.0f k/s\t%.2fx\t≥ 4x\n",
 		inFlight, median(statRate)/1e3, median(grpcRate)/1e3, median(statRate)/median(grpcRate))
 	fmt.Fprintf(w, "bulk, one hop\t%.2f GB/s\tiperf3 (cubic) %.2f GB/s\t%.2fx\t≥ 0.8x\n",
-		median(bulk)/1e9, median(iperf)/1e9, median(bulk)/median(iperf))
+		median(overTCP.bulks)/1e9, median(iperf)/1e9, median(overTCP.bulks)/median(iperf))
+	for _, s := range sides[1:] {
+		fmt.Fprintf(w, "messages there and back, over %s\t%.1f µs\tover TCP %.1f µs\t%.2fx\t\n",
+			s.name, median(s.calls), median(overTCP.calls), median(s.calls)/median(overTCP.calls))
+		fmt.Fprintf(w, "stat, one at a time, over %s\t%.1f µs\tover TCP %.1f µs\t%.2fx\t\n",
+			s.name, median(s.stats), median(overTCP.stats), median(s.stats)/median(overTCP.stats))
+		fmt.Fprintf(w, "a stream of bytes, over %s\t%.2f GB/s\tover TCP %.2f GB/s\t%.2fx\t\n",
+			s.name, median(s.streams)/1e9, median(overTCP.streams)/1e9, median(s.streams)/median(overTCP.streams))
+		fmt.Fprintf(w, "bulk, one hop, over %s\t%.2f GB/s\tover TCP %.2f GB/s\t%.2fx\t\n",
+			s.name, median(s.bulks)/1e9, median(overTCP.bulks)/1e9, median(s.bulks)/median(overTCP.bulks))
+	}
 	off := chains[store.Raw]
 	for _, encoding := range []store.Encoding{store.Raw, store.S2, store.Zstd} {
 		c := chains[encoding]

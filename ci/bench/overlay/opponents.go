@@ -13,8 +13,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-
-	"github.com/copper-hpc/copper/overlay"
 )
 
 // Sizes of a stat's question and answer on Copper's wire, in bytes, for the opponents to carry.
@@ -22,52 +20,6 @@ const (
 	askSize    = 24 + 60
 	answerSize = 24 + 104
 )
-
-// pingPong sends messages of a stat's size there and back, with nothing done to them.
-type pingPong struct {
-	ln   net.Listener
-	conn net.Conn
-	ask  []byte
-	buf  []byte
-}
-
-func newPingPong() (*pingPong, error) {
-	ln, err := overlay.TCP{}.Listen("tcp://127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		in, out := make([]byte, askSize), make([]byte, answerSize)
-		for {
-			if _, err := io.ReadFull(conn, in); err != nil {
-				return
-			}
-			if _, err := conn.Write(out); err != nil {
-				return
-			}
-		}
-	}()
-	conn, err := overlay.TCP{}.Dial(context.Background(), ln.Addr().String())
-	return &pingPong{ln: ln, conn: conn, ask: make([]byte, askSize), buf: make([]byte, answerSize)}, err
-}
-
-func (p *pingPong) call() error {
-	if _, err := p.conn.Write(p.ask); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(p.conn, p.buf)
-	return err
-}
-
-func (p *pingPong) close() {
-	_ = p.conn.Close()
-	_ = p.ln.Close()
-}
 
 // rawCodec lets grpc carry bytes as they are: what it costs beside encoding.
 type rawCodec struct{}
