@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/copper-hpc/copper/launch"
+	"github.com/copper-hpc/copper/mpiboot"
 	"github.com/copper-hpc/copper/overlay"
 	"github.com/copper-hpc/copper/overlay/fabric"
 )
@@ -111,6 +112,17 @@ func (d *daemon) listenOverFabric() (listeners []net.Listener, err error) {
 		}
 	}
 	return listeners, nil
+}
+
+// keepFabric keeps libfabric's sockets from the next process that this one starts. One that hangs in the kernel
+// would hold them after this daemon's end, and nobody could listen in its place.
+func (d *daemon) keepFabric() {
+	if d.fabric == nil {
+		return
+	}
+	if err := mpiboot.CloseOnExec(); err != nil {
+		d.log.Warn("libfabric's sockets may outlive this daemon", "error", err)
+	}
 }
 
 // listensAt tells whether a listener is where the other ranks will look. To the address of a CXI device

@@ -27,6 +27,7 @@ func (d *daemon) raise() (err error) {
 	if err := d.chain(d.roster, d.Sharers); err != nil {
 		return err
 	}
+	d.keepFabric()
 	if err := d.show(); err != nil {
 		return err
 	}
@@ -37,6 +38,7 @@ func (d *daemon) raise() (err error) {
 	if err != nil {
 		return err
 	}
+	d.keepFabric()
 	if err := launch.Probe(context.Background(), program, d.footprint.Mount, true); err != nil {
 		return fmt.Errorf("the mount does not answer: %w", err)
 	}
