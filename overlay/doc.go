@@ -43,6 +43,9 @@
 // Beside the file system's questions the overlay carries control requests, which [Overlay.Gather]
 // puts to every node of the job.
 //
+// Links are connections of a [Transport]: over [TCP]; over libfabric, and so over Slingshot's own protocol, by
+// package fabric; within one process by [Virtual]; or over several of them, by [Schemes].
+//
 // The package keeps no answers and joins no equal questions: that is the work of the store on
 // either side of it. It knows nothing of FUSE or MPI.
 package overlay

@@ -76,7 +76,8 @@ func format(scheme string, address []byte) string {
 	if len(address) < 4 {
 		return scheme + "://" + hex.EncodeToString(address)
 	}
-	return fmt.Sprintf("%s://0x%08x%x", scheme, binary.LittleEndian.Uint32(address), address[4:])
+	nic, pid := nicOf(address)
+	return fmt.Sprintf("%s://0x%08x%x", scheme, nic<<pidBits|pid, address[4:])
 }
 
 func parseCXI(text string) ([]byte, error) {
@@ -96,6 +97,19 @@ func nicOf(address []byte) (nic, pid uint32) {
 	}
 	u := binary.LittleEndian.Uint32(address)
 	return u >> pidBits & (1<<nicBits - 1), u & (1<<pidBits - 1)
+}
+
+// identity is what of an address tells one endpoint from others. The rest may be padding, or differ with how the
+// address was found out.
+func identity(scheme string, address []byte) string {
+	switch {
+	case scheme == schemeCXI && len(address) >= 4:
+		nic, pid := nicOf(address)
+		return string(binary.LittleEndian.AppendUint32(nil, nic<<pidBits|pid))
+	case scheme != schemeCXI:
+		return formatIP(address)
+	}
+	return string(address)
 }
 
 // complete is an address of at least the length of own: what a short one lacks, such as the VNI in the books

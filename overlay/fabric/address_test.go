@@ -96,6 +96,18 @@ func TestNICs(t *testing.T) {
 	}
 }
 
+// TestIdentity: padding is none of it.
+func TestIdentity(t *testing.T) {
+	_, address, _ := parse("ofi+cxi://0x00916605")
+	if a, b := identity(schemeCXI, address), identity(schemeCXI, []byte{5, 0x66, 0x91, 0xe0, 0x0a, 0, 7, 7}); a != b {
+		t.Errorf("% x and % x", a, b)
+	}
+	_, address, _ = parse("ofi+tcp://127.0.0.1:7400")
+	if a, b := identity(schemeTCP, address), identity(schemeTCP, append(address[:8:8], 1, 2, 3, 4, 5, 6, 7, 8)); a != b {
+		t.Errorf("%s and %s", a, b)
+	}
+}
+
 // TestShortAddress: what the books don't say of an address is taken from one's own.
 func TestShortAddress(t *testing.T) {
 	_, address, _ := parse("ofi+cxi://0x00916600")

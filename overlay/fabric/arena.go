@@ -14,6 +14,8 @@ const (
 	largePackets  = 128
 	// reserved small packets are kept for what connections say about themselves.
 	reserved = smallPackets / 4
+	// maxAnswers is how many may be under way that are of no connection, to whatever addresses.
+	maxAnswers = smallPackets / 8
 	// share of the packets that are left is what one peer may have under way. So those that take nothing,
 	// however many, leave something for the others.
 	share = 8
@@ -31,6 +33,7 @@ type arena struct {
 
 	mu      sync.Mutex
 	free    [sizes][]*packet
+	answers int     // packets of no connection
 	waiting []*conn // for a packet, whose peers have none
 	changed sync.Cond
 }
@@ -129,14 +132,15 @@ func (a *arena) take(c *conn, bytes int) *packet {
 	return nil
 }
 
-// control takes a small packet for what is not data; c may be nil for what concerns no connection, and then
-// it keeps to its peer's share. It may return nil.
+// control takes a small packet for what is not data; c may be nil for what concerns no connection. It may return nil.
 func (a *arena) control(p *peer, c *conn) *packet {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	left := len(a.free[small])
-	if left == 0 || c == nil && p.held[small] >= max(1, left/share) {
+	if len(a.free[small]) == 0 || c == nil && a.answers == maxAnswers {
 		return nil
+	}
+	if c == nil {
+		a.answers++
 	}
 	return a.takeFor(p, c, small)
 }
@@ -155,6 +159,9 @@ func (a *arena) give(p *packet) {
 	a.mu.Lock()
 	from := p.peer
 	from.held[p.size]--
+	if p.conn == nil {
+		a.answers--
+	}
 	p.peer, p.conn = nil, nil
 	a.free[p.size] = append(a.free[p.size], p)
 	wake := append(from.waiting, a.waiting...)

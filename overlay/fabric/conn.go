@@ -32,7 +32,8 @@ type conn struct {
 	local, remote Addr
 	from          arrival // where it was dialled, if not here
 
-	writing sync.Mutex // held for a whole Write: two don't mix
+	writing  sync.Mutex // held for a whole Write: two don't mix
+	flushing sync.Mutex // held for each message of flush: they keep their order
 
 	sent    uint32 // messages; protected by the peer's lock
 	dropped bool   // nothing more is sent; protected by the peer's lock
@@ -53,6 +54,7 @@ type conn struct {
 	owed     int // bytes that were read and not allowed again yet
 	grown    int // bytes that were read since the window grew
 	credit   int // bytes that may still be sent
+	later    int // those that may be sent when the peer knows that it is accepted
 	say      says
 	err      error // why it broke
 	ended    bool  // the peer closed its end
@@ -257,6 +259,8 @@ func (c *conn) flush() {
 }
 
 func (c *conn) flushOne() bool {
+	c.flushing.Lock()
+	defer c.flushing.Unlock()
 	c.mu.Lock()
 	h := header{from: c.number}
 	var said says
@@ -291,6 +295,11 @@ func (c *conn) flushOne() bool {
 	k.tag, k.length = c.theirs, fixedHeader+len(c.ep.port.address)
 	c.mu.Unlock()
 	c.peer.post(k, h)
+	if said == sayOpen && !c.dialled {
+		c.mu.Lock()
+		c.credit += c.later
+		c.mu.Unlock()
+	}
 	return true
 }
 
@@ -359,7 +368,7 @@ func (c *conn) receive(h header, data []byte) error {
 	switch {
 	case c.err != nil:
 		return nil
-	case string(h.addr) != c.peer.address || c.theirs != 0 && h.from != c.theirs:
+	case c.theirs != 0 && h.from != c.theirs || !c.peer.has(h.addr):
 		return errForeign
 	case h.kind == kindRefuse && c.theirs == 0:
 		c.broken(syscall.ECONNREFUSED)

@@ -56,10 +56,10 @@ func Devices(provider string) ([]Device, error) {
 	return all, nil
 }
 
-// limits are what a port may have under way at a time.
+// limits are those of a port.
 type limits struct {
-	receives int
-	polls    bool // the provider can't block for completions
+	receives int  // that may be under way
+	deaf     bool // nothing wakes a poll that waits
 }
 
 // event is the end of an operation.

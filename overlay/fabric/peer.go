@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,9 @@ var errUntaken = fmt.Errorf("nothing was taken for %v: %w", giveUp, syscall.ETIM
 
 // peer is an endpoint elsewhere, with what is on its way there, in its order.
 type peer struct {
-	ep      *endpoint
-	address string // as libfabric has it
+	ep       *endpoint
+	identity string
+	address  []byte // as libfabric has it
 
 	// busy counts the messages that are queued or under way.
 	busy atomic.Int64
@@ -28,7 +30,7 @@ type peer struct {
 	handle  uint64 // libfabric's name for it
 	known   bool   // that it has one
 	queue   []*packet
-	stalled bool      // the provider takes nothing for it at the moment: the progress thread tries again
+	stalled bool      // the provider takes nothing for it at the moment: run tries again
 	moved   time.Time // when it last took something
 	closed  bool      // the port is closing
 
@@ -40,6 +42,11 @@ type peer struct {
 	users int // those who are about to send, and the connections
 	conns map[*conn]struct{}
 	idle  time.Time // when the last of the users went
+}
+
+// has tells whether an address is the peer's.
+func (p *peer) has(address []byte) bool {
+	return bytes.Equal(address, p.address) || identity(p.ep.at.scheme, address) == p.identity
 }
 
 // post numbers a message and sends it, after those that are queued. The packet, in which the data is already,
@@ -75,7 +82,7 @@ func (p *peer) enqueue(k *packet, h header) error {
 // send gives the provider what it takes. Called with mu.
 func (p *peer) send() error {
 	if len(p.queue) > 0 && !p.known {
-		handle, err := p.ep.port.insert([]byte(p.address))
+		handle, err := p.ep.port.insert(p.address)
 		if err != nil {
 			return err
 		}
@@ -152,21 +159,19 @@ func (p *peer) drop(c *conn) {
 	}
 }
 
-// forget makes the next message look the peer up anew: what the provider had of it is gone, and maybe another
-// process has its address now.
-func (p *peer) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.known && !p.closed {
-		p.ep.port.remove(p.handle)
-		p.known = false
-	}
-}
-
-// close ends the sending for good.
+// close ends the sending for good. What is under way is not waited for.
 func (p *peer) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.drop(nil)
+}
+
+// forget is close for a peer to whom nothing is under way. (Others are not taken from the provider, though they may be
+// gone: those over TCP connect anew to whoever has the address by then, and CXI has no connections.)
+func (p *peer) forget() {
+	p.close()
+	if p.known {
+		p.ep.port.remove(p.handle)
+	}
 }

@@ -131,7 +131,7 @@ func openPort(at site) (*port, error) {
 	if ret := C.shim_open(provider, domain, node, service, &p.c, &can, &what); ret != 0 {
 		return nil, failure(C.GoString(what), ret)
 	}
-	p.limits = limits{receives: int(can.receives), polls: can.polls != 0}
+	p.limits = limits{receives: int(can.receives), deaf: can.deaf != 0}
 	return p, nil
 }
 

@@ -171,6 +171,7 @@ struct shim_port {
 	struct fid_mr *mr;
 	void *desc;
 	int polls;
+	uint64_t all_tags; /* the bits that the provider's tags have */
 	struct shim_arena arena;
 	struct operation *operations;
 };
@@ -231,7 +232,11 @@ int shim_open(const char *provider, const char *domain, const char *node, const 
 		p->polls = 1;
 		TRY(fi_cq_open, p->domain, &cq, &p->cq, NULL);
 	}
-	limits->polls = p->polls;
+	limits->deaf = p->polls || fi_cq_signal(p->cq) != 0;
+	/* mem_tag_format is 1010… from the highest bit that may be used. cxi refuses others even to be ignored. */
+	p->all_tags = ~0ULL;
+	if (p->info->ep_attr->mem_tag_format && !(p->info->ep_attr->mem_tag_format >> 62))
+		p->all_tags >>= __builtin_clzll(p->info->ep_attr->mem_tag_format);
 	TRY(fi_endpoint, p->domain, p->info, &p->ep, NULL);
 	TRY(fi_ep_bind, p->ep, &p->cq->fid, FI_TRANSMIT | FI_RECV);
 	TRY(fi_ep_bind, p->ep, &p->av->fid, 0);
@@ -316,21 +321,28 @@ int shim_poll(struct shim_port *p, const uint32_t *places, uint32_t *posts, size
 	for (uint32_t i = 0; i < *posts; i++) {
 		/* Any tag: whose message it is, is looked up when it is there. So no connection has receives of its own,
 		 * and none can be out of them. */
-		ssize_t ret = fi_trecv(p->ep, at(p, places[i]), capacity, p->desc, FI_ADDR_UNSPEC, 0, ~0ULL,
+		ssize_t ret = fi_trecv(p->ep, at(p, places[i]), capacity, p->desc, FI_ADDR_UNSPEC, 0, p->all_tags,
 				       &p->operations[places[i]].context);
 		if (ret == -FI_EAGAIN) {
 			*posts = i;
-			timeout = 0;
+			timeout = timeout ? 1 : 0; /* and then again */
 		} else if (ret) {
 			return ret;
 		}
 	}
-	ssize_t n = p->polls ? read_polling(p, entries, SHIM_EVENTS, timeout)
-			     : fi_cq_sread(p->cq, entries, SHIM_EVENTS, NULL, timeout);
+	ssize_t n = -FI_ENOSYS;
+	if (!p->polls)
+		n = fi_cq_sread(p->cq, entries, SHIM_EVENTS, NULL, timeout);
+	if (n == -FI_ENOSYS || n == -FI_EOPNOTSUPP) {
+		p->polls = 1;
+		n = read_polling(p, entries, SHIM_EVENTS, timeout);
+	}
 	for (ssize_t i = 0; i < n; i++)
 		report(&events[i], entries[i].op_context, 0, entries[i].len, entries[i].tag);
+	if (n == -FI_EAGAIN || n == -FI_EINTR || n == -FI_ETIMEDOUT || n == -1)
+		return 0; /* -1 is epoll_wait's, where cxi meets a signal */
 	if (n != -FI_EAVAIL)
-		return n == -FI_EAGAIN || n == -FI_EINTR || n == -FI_ETIMEDOUT ? 0 : n;
+		return n;
 	union { /* newer libraries may write a longer one */
 		struct fi_cq_err_entry entry;
 		uint8_t room[256];

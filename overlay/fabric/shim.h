@@ -23,10 +23,10 @@ struct shim_device {
 /* A port is an endpoint (fi_ep) with all that belongs to it. */
 struct shim_port;
 
-/* What a port may have under way at a time, and how it waits. */
+/* How many receives a port may have under way, and how it waits. */
 struct shim_limits {
 	uint64_t receives;
-	int32_t polls; /* the provider can't block for completions */
+	int32_t deaf; /* shim_wake doesn't wake it */
 };
 
 /* Where the messages' places are: of operation i at offset[i]. */

@@ -1,6 +1,7 @@
 package fabric
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -14,7 +15,7 @@ var errEnding = errors.New("the endpoint is closing")
 
 // connect begins a connection to an address.
 func (e *endpoint) connect(address []byte) (*conn, error) {
-	p := e.use(string(address))
+	p := e.use(address)
 	if p == nil {
 		return nil, errEnding
 	}
@@ -36,13 +37,13 @@ func (e *endpoint) connect(address []byte) (*conn, error) {
 
 // arrive takes or refuses a connection that a message asks for.
 func (e *endpoint) arrive(h header) {
-	p := e.use(string(h.addr))
+	p := e.use(h.addr)
 	if p == nil {
 		e.drop("a connection of one peer too many", nil)
 		return
 	}
 	defer e.unuse(p)
-	from := arrival{p.address, h.from}
+	from := arrival{p.identity, h.from}
 	e.mu.Lock()
 	l := e.listener
 	switch {
@@ -57,7 +58,7 @@ func (e *endpoint) arrive(h header) {
 	}
 	c := e.add(p)
 	c.from = from
-	c.theirs, c.received, c.credit = h.from, 1, int(h.grant)
+	c.theirs, c.received, c.later = h.from, 1, int(h.grant)
 	e.arrivals[from] = c
 	e.mu.Unlock()
 	c.flush()
@@ -79,7 +80,7 @@ const refuser = 1
 // add makes a connection. Called with mu.
 func (e *endpoint) add(p *peer) *conn {
 	c := &conn{
-		ep: e, peer: p, local: e.name, remote: Addr(format(e.at.scheme, []byte(p.address))),
+		ep: e, peer: p, local: e.name, remote: Addr(format(e.at.scheme, p.address)),
 		window: minWindow, owed: minWindow, say: sayOpen,
 	}
 	c.readable.cond.L, c.writable.cond.L = &c.mu, &c.mu
@@ -147,13 +148,13 @@ func (e *endpoint) lose(p *peer, err error) {
 		c.fail(err)
 	}
 	p.drop(nil)
-	p.forget()
 }
 
 // use is the peer with an address, until unuse, or nil if there are too many.
-func (e *endpoint) use(address string) *peer {
+func (e *endpoint) use(address []byte) *peer {
+	id := identity(e.at.scheme, address)
 	e.mu.Lock()
-	p, evicted := e.peers[address], (*peer)(nil)
+	p, evicted := e.peers[id], (*peer)(nil)
 	if p == nil && e.peers != nil {
 		room := true
 		if len(e.peers)-len(e.conns) >= maxIdlePeers {
@@ -161,8 +162,8 @@ func (e *endpoint) use(address string) *peer {
 			room = evicted != nil
 		}
 		if room {
-			p = &peer{ep: e, address: address, conns: make(map[*conn]struct{})}
-			e.peers[address] = p
+			p = &peer{ep: e, identity: id, address: bytes.Clone(address), conns: make(map[*conn]struct{})}
+			e.peers[id] = p
 		}
 	}
 	if p != nil {
@@ -171,7 +172,6 @@ func (e *endpoint) use(address string) *peer {
 	e.mu.Unlock()
 	if evicted != nil {
 		evicted.forget()
-		evicted.close()
 	}
 	return p
 }
@@ -185,7 +185,7 @@ func (e *endpoint) oldestIdle() *peer {
 		}
 	}
 	if oldest != nil {
-		delete(e.peers, oldest.address)
+		delete(e.peers, oldest.identity)
 	}
 	return oldest
 }
@@ -209,7 +209,7 @@ func (e *endpoint) stray(tag uint64, h header) {
 	if h.kind == kindReset || h.kind == kindRefuse || h.kind == kindClosed {
 		return
 	}
-	if p := e.use(string(h.addr)); p != nil {
+	if p := e.use(h.addr); p != nil {
 		e.answer(p, kindReset, h.from, tag)
 		e.unuse(p)
 	}

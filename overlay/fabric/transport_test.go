@@ -282,9 +282,12 @@ func TestUnreadConnection(t *testing.T) {
 		ln := listen(t, transport(t), endpoint)
 		for range 20 {
 			near, far := connect(t, tr, ln)
-			_ = near.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-			if n, err := near.Write(make([]byte, 4<<20)); !errors.Is(err, os.ErrDeadlineExceeded) || n != minWindow {
-				t.Errorf("%d bytes were taken, %v", n, err)
+			if _, err := near.Write(make([]byte, minWindow)); err != nil {
+				t.Fatal(err)
+			}
+			_ = near.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+			if n, err := near.Write([]byte{1}); !errors.Is(err, os.ErrDeadlineExceeded) || n != 0 {
+				t.Errorf("%d bytes more than the window were taken, %v", n, err)
 			}
 			c := far.(*conn)
 			c.mu.Lock()
