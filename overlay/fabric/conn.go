@@ -62,16 +62,6 @@ type conn struct {
 	timer    *time.Timer
 }
 
-// says are the messages that an end is to send apart from data.
-type says uint8
-
-const (
-	sayOpen   says = 1 << iota // connect, or accept
-	sayCredit                  // only if nothing else carries it
-	sayClosed
-	sayClose
-)
-
 // Addr is an endpoint.
 type Addr string
 
@@ -79,33 +69,6 @@ type Addr string
 func (a Addr) Network() string { scheme, _, _, _ := split(string(a)); return scheme }
 
 func (a Addr) String() string { return string(a) }
-
-// waiter is those who wait for an end to be readable or writable.
-type waiter struct {
-	cond     sync.Cond
-	deadline time.Time
-	timer    *time.Timer
-}
-
-func (w *waiter) passed() bool { return !w.deadline.IsZero() && !time.Now().Before(w.deadline) }
-
-// wait returns when something may have changed. Called with the connection's lock, which it gives up meanwhile.
-func (w *waiter) wait(wake func()) {
-	if !w.deadline.IsZero() {
-		if after := time.Until(w.deadline); w.timer == nil {
-			w.timer = time.AfterFunc(after, wake)
-		} else {
-			w.timer.Reset(after)
-		}
-	}
-	w.cond.Wait()
-}
-
-func (w *waiter) stop() {
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
 
 // wake has all who wait look again.
 func (c *conn) wake() {
@@ -249,60 +212,6 @@ func (c *conn) room(bytes int) (*packet, header, error) {
 	}
 }
 
-// flush sends what there is to say.
-func (c *conn) flush() {
-	for c.flushOne() {
-	}
-	if c.over() {
-		c.ep.remove(c)
-	}
-}
-
-func (c *conn) flushOne() bool {
-	c.flushing.Lock()
-	defer c.flushing.Unlock()
-	c.mu.Lock()
-	h := header{from: c.number}
-	var said says
-	switch {
-	case c.err != nil:
-	case c.say&sayOpen != 0:
-		h.kind, said = kindAccept, sayOpen
-		if c.dialled {
-			h.kind = kindConnect
-		}
-	case c.say&sayClosed != 0:
-		h.kind, said = kindClosed, sayClosed
-	case c.ended:
-	case c.say&sayClose != 0:
-		h.kind, said = kindClose, sayClose
-	case c.say&sayCredit != 0 && !c.closed:
-		h.kind, said = kindCredit, sayCredit
-	}
-	if said == 0 {
-		c.say = 0
-		c.mu.Unlock()
-		return false
-	}
-	k := c.ep.arena.control(c.peer, c)
-	if k == nil {
-		c.ep.owe(c)
-		c.mu.Unlock()
-		return false
-	}
-	c.say &^= said
-	h.grant = c.grant()
-	k.tag, k.length = c.theirs, fixedHeader+len(c.ep.port.address)
-	c.mu.Unlock()
-	c.peer.post(k, h)
-	if said == sayOpen && !c.dialled {
-		c.mu.Lock()
-		c.credit += c.later
-		c.mu.Unlock()
-	}
-	return true
-}
-
 // Close has the peer read what was written, for which it has some seconds, then the end of it. It does not wait for
 // that.
 func (c *conn) Close() error {
@@ -333,122 +242,6 @@ func (c *conn) Close() error {
 		c.ep.remove(c)
 	}
 	return nil
-}
-
-// abort breaks the connection at both ends.
-func (c *conn) abort(err error) {
-	c.mu.Lock()
-	theirs := c.theirs
-	tell := c.err == nil && theirs != 0
-	c.mu.Unlock()
-	c.fail(err)
-	if tell {
-		c.ep.answer(c.peer, kindReset, theirs, c.number)
-	}
-}
-
-// fail breaks the connection at this end.
-func (c *conn) fail(err error) {
-	c.mu.Lock()
-	if c.err == nil {
-		c.err = err
-	}
-	c.wakeAll()
-	c.mu.Unlock()
-	c.peer.drop(c)
-	c.ep.remove(c)
-}
-
-// receive takes a message for this connection, and returns what is wrong with it. A short message may be there before
-// a long one that was sent earlier: libfabric keeps the order in which they begin to come, not that in which they have
-// come. So the later one waits.
-func (c *conn) receive(h header, data []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.err != nil:
-		return nil
-	case c.theirs != 0 && h.from != c.theirs || !c.peer.has(h.addr):
-		return errForeign
-	case h.kind == kindRefuse && c.theirs == 0:
-		c.broken(syscall.ECONNREFUSED)
-		return nil
-	case h.kind == kindReset:
-		c.broken(syscall.ECONNRESET)
-		return nil
-	case h.seq != c.received:
-		return c.early.add(h, data, h.seq-c.received, c.allowed)
-	}
-	err := c.next(h, data)
-	for len(c.early.messages) > 0 && err == nil {
-		m, ok := c.early.take(c.received)
-		if !ok {
-			break
-		}
-		err = c.next(m.header, m.data)
-	}
-	return err
-}
-
-// next takes the message whose turn it is. Called with mu.
-func (c *conn) next(h header, data []byte) error {
-	switch {
-	case (h.kind == kindAccept) != (c.theirs == 0) || c.theirs != 0 && h.from != c.theirs || c.ended:
-		return errForeign
-	case h.kind == kindConnect || h.kind == kindRefuse:
-		return errForeign
-	case len(data) > c.allowed || h.grant > maxWindow || c.credit+int(h.grant) > maxWindow:
-		return errGreedy
-	}
-	c.received++
-	c.credit += int(h.grant)
-	switch h.kind {
-	case kindAccept:
-		c.theirs = h.from
-		c.readable.cond.Broadcast()
-	case kindData:
-		c.allowed -= len(data)
-		if !c.closed { // or nobody reads it
-			c.in.add(data)
-			c.readable.cond.Broadcast()
-		}
-	case kindClose:
-		c.ended = true
-		c.say |= sayClosed
-		c.wakeAll()
-	case kindClosed:
-		c.ended = true
-		c.wakeAll()
-	}
-	if h.grant > 0 {
-		c.writable.cond.Broadcast()
-	}
-	return nil
-}
-
-// broken is the peer's word that there is no connection. Called with mu.
-func (c *conn) broken(err error) {
-	c.err = err
-	c.wakeAll()
-}
-
-// follow does what a message that came calls for.
-func (c *conn) follow() {
-	c.mu.Lock()
-	err, say := c.err, c.closed || c.say&sayClosed != 0
-	c.mu.Unlock()
-	if err != nil {
-		c.fail(err)
-	} else if say {
-		c.flush()
-	}
-}
-
-// over tells whether nothing more comes or is to be said.
-func (c *conn) over() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err != nil || c.closed && c.ended && c.say&sayClosed == 0
 }
 
 // failed is an error as callers see it.

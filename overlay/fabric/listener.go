@@ -8,7 +8,7 @@ import (
 )
 
 // backlog is how many connections may wait to be accepted. They are open already for those who dialled.
-const backlog = 128
+const backlog = 512
 
 // listener is the listening side of an endpoint.
 type listener struct {

@@ -58,7 +58,7 @@ func (t *Transport) listen(endpoint string, at site) (net.Listener, *endpoint, e
 	}
 	t.prune()
 	for _, e := range t.endpoints {
-		if string(e.name) == endpoint {
+		if e.is(endpoint) {
 			l, err := e.listen()
 			if err != nil {
 				return nil, e, err
@@ -75,6 +75,12 @@ func (t *Transport) listen(endpoint string, at site) (net.Listener, *endpoint, e
 		return nil, nil, err
 	}
 	return l, nil, nil
+}
+
+// is tells whether this is the endpoint with an address.
+func (e *endpoint) is(endpoint string) bool {
+	scheme, address, err := parse(endpoint)
+	return err == nil && scheme == e.at.scheme && identity(scheme, address) == identity(scheme, e.port.address)
 }
 
 // prune forgets the endpoints that have ended. Called with mu.

@@ -253,12 +253,9 @@ func TestManyConnections(t *testing.T) {
 			})
 		}
 	})
-	gate := make(chan struct{}, 64) // the backlog is 128
 	for i := range n {
 		wg.Go(func() {
-			gate <- struct{}{}
 			conn, err := tr.Dial(t.Context(), ln.Addr().String())
-			<-gate
 			if err != nil {
 				t.Error(err)
 				return
@@ -390,4 +387,36 @@ func TestCloseDelivers(t *testing.T) {
 			t.Errorf("%d bytes, %v", n, err)
 		}
 	})
+}
+
+// TestPeerIsLost: when the provider says that a peer can't be reached, all connections to it end with its reason, at
+// once, and those to others go on.
+func TestPeerIsLost(t *testing.T) {
+	tr := transport(t)
+	lost, lostFar := connect(t, tr, listen(t, transport(t), "ofi+net://127.0.0.1"))
+	other, otherFar := connect(t, tr, listen(t, transport(t), "ofi+net://127.0.0.1"))
+	go func() { _, _ = io.Copy(otherFar, otherFar) }()
+	reading := make(chan error)
+	go func() {
+		_, err := lost.Read(make([]byte, 1))
+		reading <- err
+	}()
+	c := lost.(*conn)
+	if c.ep != other.(*conn).ep {
+		t.Fatal("they are of two endpoints")
+	}
+	c.ep.lose(c.peer, syscall.EHOSTUNREACH)
+	if err := <-reading; !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("read: %v", err)
+	}
+	if _, err := lost.Write([]byte{1}); !errors.Is(err, syscall.EHOSTUNREACH) {
+		t.Errorf("write: %v", err)
+	}
+	if err := ask(other); err != nil {
+		t.Error(err)
+	}
+	_, _ = lostFar.Write([]byte{1}) // which it answers by a reset
+	if _, err := lostFar.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("at the other end: %v", err)
+	}
 }
