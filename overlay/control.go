@@ -20,7 +20,7 @@ const (
 )
 
 // Handler answers a control request on one node. It must return when ctx is done. It may be
-// called twice for one request, when a connection breaks on the way.
+// called twice for one request, when a connection breaks on the way or a node above is suspected wrongly.
 type Handler func(ctx context.Context, req []byte) ([]byte, error)
 
 // Answer is what one node says to a control request.
@@ -36,7 +36,7 @@ func (o *Overlay) Handle(h Handler) { o.handler.Store(&h) }
 // Gather puts a control request to every node of the job, this one included, and returns their
 // answers by rank: one for each, of which those with an Err say why it is missing. The request goes
 // down a tree from its root, and the answers come up it; the subtree of a node that doesn't answer
-// is asked without it.
+// is asked without it, and that of one that has failed before at once.
 //
 // It ends with ctx, or after a minute if ctx has no deadline. Each level of the tree keeps some of
 // the time for itself, so that a node which is slow to answer costs its own answer and no other. The
@@ -72,12 +72,41 @@ func (o *Overlay) collect(ctx context.Context, rank int, req []byte) []Answer {
 			return []Answer{o.handle(ctx, req)}
 		}))
 	}
+	if o.peer(rank).suspect.Load() {
+		// Those below it must not wait until it turns out that it is dead: whoever asks may end soon, as a request
+		// may be to end.
+		around := append(o.collectors(ctx, below, req), func() []Answer {
+			answers, err := o.collectFrom(ctx, rank, req)
+			if err != nil {
+				answers = []Answer{{Rank: rank, Err: err.Error()}}
+			}
+			return answers
+		})
+		return distinct(o.together(ctx, around))
+	}
 	answers, err := o.collectFrom(ctx, rank, req)
 	if err != nil {
 		without := o.together(ctx, o.collectors(ctx, below, req))
 		return append(without, Answer{Rank: rank, Err: err.Error()})
 	}
 	return answers
+}
+
+// distinct leaves one answer of each node, with a body if it has given one.
+func distinct(answers []Answer) []Answer {
+	at := make(map[int]int, len(answers))
+	kept := answers[:0]
+	for _, a := range answers {
+		i, again := at[a.Rank]
+		switch {
+		case !again:
+			at[a.Rank] = len(kept)
+			kept = append(kept, a)
+		case kept[i].Err != "":
+			kept[i] = a
+		}
+	}
+	return kept
 }
 
 func (o *Overlay) collectors(ctx context.Context, ranks []int, req []byte) []func() []Answer {
