@@ -146,7 +146,7 @@ func (s *step) stopped(books *library, victim int) {
 	if s.failovers(victim) == failovers {
 		s.t.Errorf("%s: nobody asked anybody else", what)
 	}
-	if after, ok := s.node(victim); !ok || after.PID != before.PID || after.Restarts != 0 {
+	if after, ok := s.node(victim); !ok || after.PID != before.PID || after.Restarts != before.Restarts {
 		s.t.Errorf("%s: before %+v, after %+v", what, before, after)
 	}
 }
