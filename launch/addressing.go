@@ -77,8 +77,12 @@ func (a Addressing) On(host string) (*Addresses, error) {
 		}
 	}
 	if n.fabric() {
-		if err := a.Fabric.try(at.Endpoints); err != nil {
+		settled, moved, err := a.Fabric.settle(at.Endpoints)
+		if err != nil {
 			return a.overTCP(n, err, at)
+		}
+		if at.Endpoints = settled; moved {
+			at.Warnings = append(at.Warnings, fmt.Sprintf("address book %s: its PIDs are in use, by MPI maybe: %d instead", a.Book, quietPID))
 		}
 	}
 	if a.Fallback && n.fabric() {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -56,6 +55,15 @@ func TestAddresses(t *testing.T) {
 		tried = append(tried, endpoint)
 		return errors.New("fi_domain: Function not implemented")
 	}
+	taken := has
+	taken.Trial = func(endpoint string) error {
+		if strings.HasSuffix(endpoint, "00") { // PIDs 0 and 256
+			return errors.New("fi_enable: No space left on device")
+		}
+		return nil
+	}
+	opens := has
+	opens.Trial = func(string) error { return nil }
 	for name, c := range map[string]struct {
 		Addressing
 		host string
@@ -72,18 +80,21 @@ func TestAddresses(t *testing.T) {
 		"foreign, falls":  {Addressing{Facility, cxi, "tcp://10.0.0.9", true, has}, "n1", Discover, "tcp://10.0.0.9", "has endpoint ofi+cxi"},
 		"discover":        {Addressing{Discover, tcp, "tcp://10.0.0.9", false, Fabric{}}, "n1", Discover, "tcp://10.0.0.9", ""},
 
-		"cxi":                     {Addressing{Discover, "", "cxi", false, has}, "n1", Discover, "ofi+cxi://0x00916600", ""},
-		"cxi1":                    {Addressing{Discover, cxi, "cxi://cxi1", true, has}, "n1", Discover, "ofi+cxi://0x0060e600 | tcp://", ""},
+		"cxi":                     {Addressing{Discover, "", "cxi", false, has}, "n1", Discover, "ofi+cxi://0x00916700", ""},
+		"cxi1":                    {Addressing{Discover, cxi, "cxi://cxi1", true, has}, "n1", Discover, "ofi+cxi://0x0060e700 | tcp://", ""},
 		"without libfabric":       {Addressing{Facility, cxi, "cxi", false, Fabric{}}, "n1", "", "network cxi: this copper was built without libfabric: take -n tcp://hsn0", ""},
 		"without, falls":          {Addressing{Facility, cxi, "cxi", true, withoutLibrary(t)}, "n1", Discover, "tcp://", "network cxi: libfabric.so.1: cannot open shared object file: all nodes use TCP instead"},
 		"without a device":        {Addressing{Discover, "", "cxi3", false, has}, "n1", "", "network cxi3: libfabric has no device cxi3 on this host, only cxi0 (NIC 0x48b3), cxi1 (NIC 0x3073): take -n tcp://hsn3", ""},
 		"without a device, falls": {Addressing{Discover, "", "cxi3", true, has}, "n1", Discover, "tcp://", "no device cxi3"},
 		"facility's cxi":          {Addressing{Facility, cxi, "cxi1", true, has}, "n1", Facility, "ofi+cxi://0x00916600 | tcp://", ""},
 		"another host's":          {Addressing{Facility, cxi, "cxi", false, has}, "n3", "", "host n3 has endpoint cxi://0x00000200: that is NIC 0x0001, and this host has cxi0 (NIC 0x48b3), cxi1 (NIC 0x3073): take a newer one", ""},
-		"another host's, falls":   {Addressing{Facility, cxi, "cxi1", true, has}, "n3", Discover, "ofi+cxi://0x0060e600 | tcp://", "NIC 0x0001"},
+		"another host's, falls":   {Addressing{Facility, cxi, "cxi1", true, has}, "n3", Discover, "ofi+cxi://0x0060e700 | tcp://", "NIC 0x0001"},
 		"tcp in a book for cxi":   {Addressing{Facility, cxi, "cxi", false, has}, "n2", "", "tcp://10.0.0.2, and -n cxi asks for another network", ""},
 		"refused":                 {Addressing{Discover, "", "cxi1", false, broken}, "n1", "", "network cxi1: fi_domain: Function not implemented: take -n tcp://hsn1", ""},
 		"refused, falls":          {Addressing{Discover, cxi, "cxi1", true, broken}, "n1", Discover, "tcp://", "network cxi1: fi_domain: Function not implemented: all nodes"},
+		"the book's PID":          {Addressing{Facility, cxi, "cxi", false, opens}, "n1", Facility, "ofi+cxi://0x00916600", ""},
+		"the book's PID is taken": {Addressing{Facility, cxi, "cxi", false, taken}, "n1", Facility, "ofi+cxi://0x00916700", "its PIDs are in use, by MPI maybe: 256 instead"},
+		"a PID of our own":        {Addressing{Discover, cxi, "cxi", false, taken}, "n1", Discover, "ofi+cxi://0x00916700", ""},
 		"for trials":              {Addressing{Discover, "", "ofi+tcp://10.0.0.9", true, has}, "n1", Discover, "ofi+tcp://10.0.0.9 | tcp://10.0.0.9", ""},
 		"for trials, without":     {Addressing{Discover, "", "ofi+net", false, Fabric{}}, "n1", "", "network ofi+net: this copper was built without libfabric: take -n tcp ", ""},
 	} {
@@ -112,7 +123,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, e := range tried {
-		if pid, err := strconv.Atoi(strings.TrimPrefix(e, "ofi+cxi://cxi1:")); err != nil || pid < 256 || pid > mostPID {
+		if address, err := ParseCXI(e); err != nil || address.PID <= quietPID || address.PID > mostPID {
 			t.Errorf("tried %s, which others on this host may be trying", e)
 		}
 	}

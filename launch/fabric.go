@@ -79,7 +79,7 @@ type cxiNIC struct {
 
 func (n cxiNIC) String() string { return fmt.Sprintf("%s (NIC 0x%04x)", n.Name, n.NIC) }
 
-// endpoint is the one with PID 0.
+// endpoint is the one with PID 0, by which a device is known in tables and books.
 func (n cxiNIC) endpoint() string { return CXI{NIC: n.NIC}.String() }
 
 // cxiDevices is where the driver shows its devices, a directory for each.
@@ -141,6 +141,10 @@ func (f Fabric) usable() ([]cxiNIC, error) {
 	return nics, nil
 }
 
+// quietPID is where Copper's own PIDs at a CXI device begin. Who leaves the choice to the driver, as the MPI library in this
+// very process, is given the lowest that is free.
+const quietPID = 256
+
 // device is the endpoint at a CXI device of this host; the error tells what is missing.
 func (f Fabric) device(name string) (string, error) {
 	nics, err := f.usable()
@@ -154,30 +158,37 @@ func (f Fabric) device(name string) (string, error) {
 	if err := f.slingshot().check(name); err != nil {
 		return "", err
 	}
-	return nics[i].endpoint(), nil
+	return CXI{nics[i].NIC, quietPID}.String(), nil
 }
 
-// try opens endpoints for a moment, as far as that is to be tried. At a CXI device it is one with another PID: others
-// on this host may be trying the same.
-func (f Fabric) try(endpoints []string) error {
+// settle opens endpoints for a moment, as far as that is to be tried, and returns those to use. In the place of one at a
+// CXI device whose PID somebody has (moved), it is one with a PID that nobody is given unasked.
+func (f Fabric) settle(endpoints []string) (settled []string, moved bool, err error) {
 	if f.Trial == nil {
-		return nil
+		return endpoints, false, nil
 	}
 	for _, e := range endpoints {
-		if address, err := ParseCXI(e); err == nil {
-			nics, err := f.usable()
-			if err != nil {
-				return err
+		address, err := ParseCXI(e)
+		if err != nil {
+			if err := f.Trial(e); err != nil {
+				return nil, false, err
 			}
-			if i := slices.IndexFunc(nics, func(n cxiNIC) bool { return n.NIC == address.NIC }); i >= 0 {
-				e = fmt.Sprintf("%s://%s:%d", schemeCXI, nics[i].Name, 1+mostPID/2+os.Getpid()%(mostPID/2))
+			settled = append(settled, e)
+			continue
+		}
+		if address.PID >= quietPID || f.Trial(e) != nil {
+			// Others on this host may be trying the same.
+			beside := CXI{address.NIC, uint16(quietPID + 1 + os.Getpid()%(mostPID-quietPID))}
+			if err := f.Trial(beside.String()); err != nil {
+				return nil, false, err
+			}
+			if address.PID < quietPID {
+				address.PID, moved = quietPID, true
 			}
 		}
-		if err := f.Trial(e); err != nil {
-			return err
-		}
+		settled = append(settled, address.String())
 	}
-	return nil
+	return settled, moved, nil
 }
 
 // owner reports what keeps this host from listening at an endpoint of a CXI device that a book gives it.

@@ -83,10 +83,10 @@ func TestFabricDevices(t *testing.T) {
 		Fabric
 		device, want string
 	}{
-		"first":            {fabricOf(t, twoNICs), "cxi0", "ofi+cxi://0x00916600"},
-		"second":           {fabricOf(t, twoNICs, step, "SLINGSHOT_DEVICES=cxi0,cxi1", "SLINGSHOT_SVC_IDS=11,12"), "cxi1", "ofi+cxi://0x0060e600"},
-		"of libfabric":     {told, "cxi1", "ofi+cxi://0x0060e600"},
-		"an older driver":  {olderDriver(t), "cxi0", "ofi+cxi://0x00916600"},
+		"first":            {fabricOf(t, twoNICs), "cxi0", "ofi+cxi://0x00916700"},
+		"second":           {fabricOf(t, twoNICs, step, "SLINGSHOT_DEVICES=cxi0,cxi1", "SLINGSHOT_SVC_IDS=11,12"), "cxi1", "ofi+cxi://0x0060e700"},
+		"of libfabric":     {told, "cxi1", "ofi+cxi://0x0060e700"},
+		"an older driver":  {olderDriver(t), "cxi0", "ofi+cxi://0x00916700"},
 		"not built":        {Fabric{}, "cxi0", "this copper was built without libfabric"},
 		"no library":       {withoutLibrary(t), "cxi0", "libfabric.so.1: cannot open shared object file"},
 		"no provider":      {fabricOf(t, nil), "cxi0", "libfabric 1.22 (/opt/libfabric.so.1) has no provider cxi: fi_getinfo: No data available"},
