@@ -64,9 +64,8 @@ func (n network) endpoints() ([]string, error) {
 	return endpoints, nil
 }
 
-// overTCP is the network over TCP that comes closest: for a CXI device its own interface, if this host has it, and
-// for device 0 that nobody has named, for an interface or an address the same, else all interfaces. has tells
-// whether this host has an interface.
+// overTCP is the network over TCP that comes closest: for a CXI device that was named its own interface, if this host
+// has it; for an interface or an address the same; else all interfaces. has tells whether this host has an interface.
 func (n network) overTCP(has func(iface string) bool) network {
 	place := n.place
 	if n.scheme == schemeCXI {

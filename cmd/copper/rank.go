@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strconv"
 	"time"
 
@@ -97,8 +96,11 @@ func (r *rank) prepare() error {
 	if r.addresses, err = addressing.On(r.boot.Host()); err != nil {
 		return err
 	}
-	if r.places, err = overlay.ReserveAll(slices.Concat(r.addresses.Endpoints, r.addresses.Instead)); err != nil {
+	if r.places, err = overlay.ReserveAll(r.addresses.Endpoints); err != nil {
 		return &launch.InputError{Err: err}
+	}
+	if instead, err := overlay.ReserveAll(r.addresses.Instead); err == nil { // else this host has no TCP to fall back on, and needs none yet
+		r.places = append(r.places, instead...)
 	}
 	// Now, so that the daemons of other ranks find it when they start sooner than this one's.
 	if r.listeners, err = r.places.Listen(); err != nil {
