@@ -26,6 +26,8 @@ const (
 	pidBits = 9
 	nicBits = 20
 
+	anyPID = 1<<pidBits - 1 // is that of no endpoint: one that is free
+
 	maxAddress = 64 // bytes
 )
 
@@ -222,6 +224,9 @@ func cxiSite(text string) (domain, service string, err error) {
 			return "", "", err
 		}
 		nic, pid := nicOf(address)
+		if pid == anyPID {
+			return "", "", fmt.Errorf("the PID %d is none to listen at", pid)
+		}
 		found, err := devices(schemes[schemeCXI])
 		if err != nil {
 			return "", "", err
@@ -235,8 +240,8 @@ func cxiSite(text string) (domain, service string, err error) {
 	}
 	number, named := strings.CutPrefix(domain, "cxi")
 	_, errNumber := strconv.ParseUint(number, 10, 8)
-	if _, err := strconv.ParseUint(service, 10, pidBits); !named || errNumber != nil || err != nil {
-		return "", "", fmt.Errorf("want cxi0, cxi0:PID with a PID of %d bits, or an address such as 0x00916600", pidBits)
+	if pid, err := strconv.ParseUint(service, 10, pidBits); !named || errNumber != nil || err != nil || pid == anyPID {
+		return "", "", fmt.Errorf("want cxi0, cxi0:PID with a PID below %d, or an address such as 0x00916600", anyPID)
 	}
 	return domain, service, nil
 }

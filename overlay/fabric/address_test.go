@@ -54,7 +54,7 @@ func TestWrongEndpoints(t *testing.T) {
 		}
 	}
 	for _, endpoint := range []string{
-		"", "tcp://127.0.0.1", "ofi+cxi://", "ofi+cxi://hsn0", "ofi+cxi://cxi", "ofi+cxi://cxi0:512", "ofi+cxi://cxi0:", "ofi+cxi://0x20000000",
+		"", "tcp://127.0.0.1", "ofi+cxi://", "ofi+cxi://hsn0", "ofi+cxi://cxi", "ofi+cxi://cxi0:511", "ofi+cxi://0x009167ff", "ofi+cxi://cxi0:", "ofi+cxi://0x20000000",
 		"ofi+tcp://no-such-interface", "ofi+tcp://127.0.0.1:port",
 	} {
 		if at, err := siteOf(endpoint); err == nil || !strings.Contains(err.Error(), endpoint) {
@@ -66,7 +66,7 @@ func TestWrongEndpoints(t *testing.T) {
 func TestSites(t *testing.T) {
 	for endpoint, want := range map[string]site{
 		"ofi+cxi://cxi0":         {"ofi+cxi", "cxi", "cxi0", "cxi0", "0"},
-		"ofi+cxi://cxi7:511":     {"ofi+cxi", "cxi", "cxi7", "cxi7", "511"},
+		"ofi+cxi://cxi7:510":     {"ofi+cxi", "cxi", "cxi7", "cxi7", "510"},
 		"ofi+tcp://127.0.0.1:12": {"ofi+tcp", "tcp;ofi_rxm", "", "127.0.0.1", "12"},
 		"ofi+net://lo":           {"ofi+net", "net", "", "127.0.0.1", "0"},
 		"ofi+tcp://[::1]:12":     {"ofi+tcp", "tcp;ofi_rxm", "", "::1", "12"},

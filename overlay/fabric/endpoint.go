@@ -277,7 +277,6 @@ func (e *endpoint) receive(tag uint64, message []byte) {
 	switch err := c.receive(h, data); {
 	case errors.Is(err, errForeign):
 		e.drop("a message of somebody else", err)
-		return
 	case err != nil:
 		e.drop("a message out of turn", err)
 		c.abort(err)

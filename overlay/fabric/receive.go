@@ -60,6 +60,8 @@ func (c *conn) receive(h header, data []byte) error {
 // next takes the message whose turn it is. Called with mu.
 func (c *conn) next(h header, data []byte) error {
 	switch {
+	case c.ended && c.closed:
+		return nil // it was being written when the peer heard of the end
 	case (h.kind == kindAccept) != (c.theirs == 0) || c.theirs != 0 && h.from != c.theirs || c.ended:
 		return errForeign
 	case h.kind == kindConnect || h.kind == kindRefuse:

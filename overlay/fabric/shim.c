@@ -72,7 +72,7 @@ static int getinfo(const char *provider, const char *domain, const char *node, c
 		return -FI_ENOMEM;
 	int ret = fi.getinfo(API, node, service, node || service ? FI_SOURCE : 0, h, info);
 	fi.freeinfo(h);
-	return ret;
+	return ret == 0 && !*info ? -FI_ENODATA : ret;
 }
 
 /* Some providers (psm2) take over signals when they are loaded or begin, among them those by which Go finds its nil
