@@ -76,7 +76,7 @@ e2e: export COPPER_REQUIRE_CHROMIUM = 1
 e2e:
 	$(GO) test -count=1 -timeout 15m -parallel 4 -skip '^TestSlurm[^J]' ./ci/e2e/...
 
-# Hosts of namespaces, and a Slurm on them.
+# Hosts of namespaces, a Slurm on them, and the whole fault matrix over libfabric.
 test-sites: export COPPER_E2E = $(CURDIR)/bin
 test-sites: export COPPER_REQUIRE_NODES = 1
 test-sites: export COPPER_REQUIRE_SLURM = 1
@@ -85,6 +85,7 @@ test-sites:
 	@$(MAKE) --no-print-directory copper mpich
 	$(GO) test -count=1 ./ci/nodes ./ci/slurm
 	$(GO) test -count=1 -timeout 15m -run '^Test(Hosts|Slurm)' ./ci/e2e
+	$(GO) test -count=1 -timeout 15m -parallel 4 -run '^TestLibfabricFaults' ./ci/e2e -libfabric
 
 lint: export GOFLAGS =
 lint:

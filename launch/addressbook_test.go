@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -138,22 +136,6 @@ func FuzzParseBook(f *testing.F) {
 	})
 }
 
-// devices is a directory as the driver of CXI devices makes it.
-func devices(t *testing.T, nids map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for device, nid := range nids {
-		properties := filepath.Join(dir, device, "device", "properties")
-		if err := os.MkdirAll(properties, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(properties, "nid"), []byte(nid+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 func TestTable(t *testing.T) {
 	face := func(name, mac string) net.Interface {
 		address, _ := net.ParseMAC(mac)
@@ -163,8 +145,11 @@ func TestTable(t *testing.T) {
 	ipv4 := func(i net.Interface) string { return addresses[i.Name] }
 	row := interfaceRow([]net.Interface{
 		face("lo", ""), face("hsn2", "02:00:00:00:30:73"), face("hsn0", "02:00:00:00:48:b3"), face("hsn0x", ""), face("hsn1", ""), face("hsn99", ""),
-	}, ipv4, devices(t, map[string]string{"cxi0": "0x48b3", "cxi1": "12403", "cxi2": "broken"}))
+	}, ipv4, cxiNICs(devices(t, map[string]string{"cxi0": "0x48b3", "cxi1": "12403", "cxi2": "broken"})))
 	const want = "10.0.0.1 | 02:00:00:00:48:b3 | ofi+cxi://0x00916600 | NA | NA | ofi+cxi://0x0060e600 | 10.2.0.1 | 02:00:00:00:30:73 | NA"
+	if alone := interfaceRow(nil, ipv4, cxiNICs(devices(t, map[string]string{"cxi1": "0x3073"}))); alone != "NA | NA | NA | NA | NA | ofi+cxi://0x0060e600" {
+		t.Errorf("a CXI device without an interface: %s", alone)
+	}
 	if row != want {
 		t.Fatalf("got  %s\nwant %s", row, want)
 	}

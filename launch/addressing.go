@@ -1,9 +1,6 @@
 package launch
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Where the endpoints of a job's daemons come from: the values of -a.
 const (
@@ -15,113 +12,154 @@ const (
 type Addressing struct {
 	Mode     string // Facility or Discover
 	Book     string // path of the facility's address book; "": there is none
-	Network  string // value of -n; what it names counts for Discover
+	Network  string // value of -n: the kind of endpoints, and for Discover which
 	Fallback bool   // what can't be had may be replaced, with a warning
+	Fabric   Fabric
 }
 
-// Check reports what is wrong about it on any host, without a look at the book.
+// Check reports what is wrong about it on any host, without a look at this one or at the book.
 func (a Addressing) Check() error {
-	_, _, err := a.resolve(func(string) bool { return false })
+	_, err := parseNetwork(a.Network)
 	return err
 }
 
-// resolve is the same with what this binary and this place can do, and a line for each thing that was
-// replaced. has tells whether this host has an interface.
-func (a Addressing) resolve(has func(string) bool) (Addressing, []string, error) {
-	var warnings []string
-	if _, err := cxiDevice(a.Network); err == nil {
-		if !a.Fallback {
-			_, err := Endpoints(a.Network)
-			return a, nil, err
-		}
-		tcp := insteadOfCXI(a.Network, has)
-		warnings = append(warnings, fmt.Sprintf("network %s: this copper speaks only tcp, and uses it over the interfaces that each host has", a.Network))
-		a.Network, a.Mode = tcp, Discover // a facility's book is for the network that it was made for
+// OverCXI tells whether the ranks use CXI devices, as far as this host knows: "" for one that will have no ranks,
+// which can't tell.
+func (a Addressing) OverCXI(host string) bool {
+	n, err := parseNetwork(a.Network)
+	if err != nil || n.scheme != schemeCXI || host == "" {
+		return err == nil && n.scheme == schemeCXI
 	}
-	if _, err := Endpoints(a.Network); err != nil {
-		return a, nil, err
-	}
-	if a.Mode == Facility && a.Book == "" {
-		warnings = append(warnings, "there is no facility address book: the endpoints are discovered, as by -a discover")
-		a.Mode = Discover
-	}
-	return a, warnings, nil
+	_, err = a.Fabric.devices(n.scheme)
+	return err == nil
 }
 
 // Addresses are where a host's daemons are to listen.
 type Addresses struct {
 	Mode      string
 	Endpoints []string
+	Instead   []string // where they can listen if another host can't have such endpoints; only with Fallback
 	Book      []byte   // the facility's whole, if Mode is Facility
 	Warnings  []string // lines
 }
 
-// Preview looks, without a host in mind, whether the book can be used, and returns a line for each thing that
-// will be replaced.
-func (a Addressing) Preview() (warnings []string, err error) {
-	a, warnings, err = a.resolve(hasInterface)
-	if err != nil || a.Mode != Facility {
-		return warnings, err
+// Preview looks, for the host that this is, what its ranks will find, and returns a line for each thing that will be replaced.
+// "" is for a host that will have no ranks.
+func (a Addressing) Preview(host string) (warnings []string, err error) {
+	if host == "" {
+		return nil, a.Check()
 	}
-	book, _, err := ReadBook(a.Book)
-	if err != nil || len(book.Entries) == 0 {
-		return warnings, err // an empty one lacks a host, which will be told
-	}
-	instead, err := a.instead(book.Entries[0])
-	if instead != "" {
-		warnings = append(warnings, instead)
-	}
-	return warnings, err
-}
-
-// On returns where the daemons of host, which is this one, are to listen. What can't be used, a
-// book for another kind of network say, is an [InputError].
-func (a Addressing) On(host string) (*Addresses, error) {
-	a, warnings, err := a.resolve(hasInterface)
+	found, err := a.On(host)
 	if err != nil {
 		return nil, err
 	}
+	return found.Warnings, nil
+}
+
+// On returns where the daemons of host, which is this one, are to listen. What can't be had there, a
+// network for which something is missing or a book for another kind of network, is an [InputError].
+func (a Addressing) On(host string) (*Addresses, error) {
+	n, err := parseNetwork(a.Network)
+	if err != nil {
+		return nil, err
+	}
+	at := &Addresses{Mode: a.Mode}
+	if n.fabric() {
+		if _, err := a.Fabric.devices(n.scheme); err != nil {
+			return a.overTCP(n, err, at) // whatever there is in a book
+		}
+	}
 	if a.Mode == Facility {
-		book, content, err := ReadBook(a.Book)
-		if err != nil {
+		if err := a.lookUp(host, n, at); err != nil {
 			return nil, err
-		}
-		entry, err := book.Find(host)
-		if err != nil {
-			return nil, err
-		}
-		switch instead, err := a.instead(entry); {
-		case err != nil:
-			return nil, err
-		case instead == "":
-			return &Addresses{Mode: Facility, Endpoints: entry.Endpoints, Book: content, Warnings: warnings}, nil
-		default:
-			warnings = append(warnings, instead)
 		}
 	}
-	endpoints, err := Endpoints(a.Network)
-	return &Addresses{Mode: Discover, Endpoints: endpoints, Warnings: warnings}, err
-}
-
-// instead is what there is to say when the endpoints of an entry are not for this binary and are replaced: "" if
-// they are.
-func (a Addressing) instead(e BookEntry) (string, error) {
-	foreign := foreignEndpoint(e.Endpoints)
 	switch {
-	case foreign == "":
-		return "", nil
-	case a.Fallback:
-		return fmt.Sprintf("address book %s has endpoints such as %s, and this copper speaks only tcp: the endpoints are discovered", a.Book, foreign), nil
-	}
-	return "", BadInput("address book %s: host %s has endpoint %s, and this copper speaks only tcp: take -a discover -n tcp://hsn0", a.Book, e.Host, foreign)
-}
-
-// foreignEndpoint is the first endpoint that this binary can't listen at, "" if there is none.
-func foreignEndpoint(endpoints []string) string {
-	for _, e := range endpoints {
-		if !strings.HasPrefix(e, "tcp://") {
-			return e
+	case at.Endpoints != nil:
+	case n.scheme == schemeCXI:
+		endpoint, err := a.Fabric.device(n.place)
+		if err != nil {
+			return a.overTCP(n, err, at)
+		}
+		at.Endpoints = []string{endpoint}
+	default:
+		if at.Endpoints, err = n.endpoints(); err != nil {
+			return nil, err
 		}
 	}
-	return ""
+	if n.fabric() {
+		settled, moved, err := a.Fabric.settle(at.Endpoints)
+		if err != nil {
+			return a.overTCP(n, err, at)
+		}
+		if at.Endpoints = settled; moved {
+			at.Warnings = append(at.Warnings, fmt.Sprintf("address book %s: its PIDs are in use, by MPI maybe: %d instead", a.Book, quietPID))
+		}
+	}
+	if a.Fallback && n.fabric() {
+		at.Instead, err = n.overTCP(hasInterface).endpoints()
+	}
+	return at, err
+}
+
+// lookUp finds the endpoints of a host in the facility's book. Where they can't be used and may be replaced, it
+// finds none.
+func (a Addressing) lookUp(host string, n network, at *Addresses) error {
+	at.Mode = Discover
+	if a.Book == "" {
+		at.Warnings = append(at.Warnings, "there is no facility address book: the endpoints are discovered, as by -a discover")
+		return nil
+	}
+	book, content, err := ReadBook(a.Book)
+	if err != nil {
+		return err
+	}
+	entry, err := book.Find(host)
+	if err != nil {
+		return err
+	}
+	err = a.suits(entry, n)
+	switch {
+	case err == nil:
+		at.Mode, at.Book = Facility, content
+		for _, endpoint := range entry.Endpoints {
+			if address, err := ParseCXI(endpoint); err == nil {
+				endpoint = address.String() // it may be written in other ways
+			}
+			at.Endpoints = append(at.Endpoints, endpoint)
+		}
+		return nil
+	case a.Fallback:
+		at.Warnings = append(at.Warnings, fmt.Sprintf("address book %s: %v: the endpoints are discovered", a.Book, err))
+		return nil
+	}
+	return BadInput("address book %s: %w: take a newer one with -F, or -a discover", a.Book, err)
+}
+
+// suits reports what keeps this host from listening at the endpoints of an entry.
+func (a Addressing) suits(e BookEntry, n network) error {
+	for _, endpoint := range e.Endpoints {
+		has := fmt.Sprintf("host %s has endpoint %s", e.Host, endpoint)
+		if schemeOf(endpoint) != n.scheme {
+			return fmt.Errorf("%s, and -n %s asks for another network", has, n.text)
+		}
+		if n.scheme == schemeCXI {
+			if err := a.Fabric.owner(endpoint); err != nil {
+				return fmt.Errorf("%s: %w", has, err)
+			}
+		}
+	}
+	return nil
+}
+
+// overTCP has a host that lacks something for a network listen over TCP instead, if it may.
+func (a Addressing) overTCP(n network, lacks error, at *Addresses) (*Addresses, error) {
+	if !a.Fallback {
+		return nil, BadInput("network %s: %w: %s", n.text, lacks, n.remedy())
+	}
+	at.Mode, at.Book = Discover, nil // a facility's book is for the network that it was made for
+	at.Warnings = append(at.Warnings, fmt.Sprintf("network %s: %v: all nodes use TCP instead, over the interfaces that each has", n.text, lacks))
+	var err error
+	at.Endpoints, err = n.overTCP(hasInterface).endpoints()
+	return at, err
 }

@@ -5,7 +5,7 @@
 // checks of `copper doctor`.
 //
 // Where a job's daemons listen comes from a facility's address book or from each host's interfaces
-// ([Addressing]); on which cores they run is for [Cores], and what a site's wrappers ask for by default is in
+// ([Addressing]), and over what from what each host has ([Fabric], [Meet]); on which cores they run is for [Cores], and what a site's wrappers ask for by default is in
 // [Sites].
 //
 // A job in files:
@@ -29,8 +29,9 @@
 // [Shut]): nobody is told that a file that exists does not.
 //
 // A client asks any daemon of its own node; that daemon asks the others over the overlay, which
-// this package knows only as a function ([Gather]); their answers are summed up on the way ([NewSum], [Summary]). Hosts whose daemons do not answer are swept by a step of
-// their own ([Others]). It knows nothing of FUSE, MPI or the network,
+// this package knows only as a function ([Gather]); their answers are summed up on the way ([NewSum],
+// [Summary]). Hosts whose daemons do not answer are swept by a step of their own ([Others]). It knows nothing
+// of FUSE, MPI, libfabric or the network,
 // and it never touches a mount from the process that asks: mounts are probed by child processes
 // that can be killed ([Probe]).
 package launch

@@ -68,14 +68,16 @@ type Doctor struct {
 	Mounts  Mounts
 	Search  Search
 	Getenv  func(name string) string
-	Root    bool // the user is root
+	Root    bool   // the user is root
+	Network string // value of -n
+	Fabric  Fabric
 }
 
 // NewDoctor looks at this node; program is the copper binary.
-func NewDoctor(program string, f Finder) Doctor {
+func NewDoctor(program string, f Finder, network string, fabric Fabric) Doctor {
 	return Doctor{
 		Program: program, Finder: f, Mounts: NodeMounts(program), Search: SystemSearch(), Getenv: os.Getenv,
-		Root: os.Geteuid() == 0,
+		Root: os.Geteuid() == 0, Network: network, Fabric: fabric,
 	}
 }
 

@@ -190,7 +190,7 @@ func TestCheckNode(t *testing.T) {
 	}
 	expect(t, "files", files(4096), "ok: 4096")
 	expect(t, "few files", files(256), "warning: 256 files, which is few => raise it")
-	here := NewDoctor("", Finder{})
+	here := NewDoctor("", Finder{}, "tcp", Fabric{})
 	for what, f := range map[string][]Finding{"cores": here.CheckCores(), "memory": here.CheckMemory(), "files": here.CheckFiles()} {
 		if len(f) == 0 || f[0].Level == Problem {
 			t.Errorf("%s of this machine: %+v", what, f)

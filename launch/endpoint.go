@@ -1,75 +1,10 @@
 package launch
 
 import (
-	"errors"
 	"fmt"
-	"net"
-	"regexp"
 	"strconv"
 	"strings"
 )
-
-// highSpeed are the names of the interfaces to a supercomputer's own network.
-var highSpeed = regexp.MustCompile(`^hsn([0-9]+)$`)
-
-// Endpoints are where a daemon is to listen, for the value of -n: tcp://interface, tcp://address or
-// tcp://address:port is one endpoint; tcp is one for each high-speed interface (hsn0, hsn1, …)
-// that has an address, or the host's first address where there is none.
-func Endpoints(network string) ([]string, error) {
-	switch {
-	case network == "tcp":
-		interfaces, err := net.Interfaces()
-		if err != nil {
-			return nil, err
-		}
-		var endpoints []string
-		for _, i := range interfaces {
-			if addrs, err := i.Addrs(); highSpeed.MatchString(i.Name) && err == nil && len(addrs) > 0 {
-				endpoints = append(endpoints, "tcp://"+i.Name)
-			}
-		}
-		if endpoints == nil {
-			endpoints = []string{"tcp://"}
-		}
-		return endpoints, nil
-	case strings.HasPrefix(network, "tcp://"):
-		return []string{network}, nil
-	}
-	if device, err := cxiDevice(network); err == nil {
-		return nil, BadInput("network %s: this copper speaks only tcp and not Slingshot's own protocol: take -n tcp://hsn%d or, for all interfaces, -n tcp (or --fallback, which does)",
-			network, device)
-	}
-	return nil, BadInput("network %q: want tcp, tcp://INTERFACE, tcp://ADDRESS[:PORT], cxi, cxi0 … cxi7 or cxi://cxi0", network)
-}
-
-var errNotCXI = errors.New("not a network over CXI devices")
-
-// cxiDevice is the number of the device that network names: cxi (device 0), cxi1, or cxi://cxi1.
-func cxiDevice(network string) (int, error) {
-	if network == "cxi" {
-		return 0, nil
-	}
-	number, ok := strings.CutPrefix(strings.TrimPrefix(network, "cxi://"), "cxi")
-	if n, err := strconv.Atoi(number); ok && err == nil && n >= 0 && n <= 7 && len(number) == 1 {
-		return n, nil
-	}
-	return 0, errNotCXI
-}
-
-// insteadOfCXI is the network over TCP for one over CXI devices: all high-speed interfaces for all devices,
-// and for a device its own interface, if this host has it. has tells whether it does.
-func insteadOfCXI(network string, has func(iface string) bool) string {
-	device, err := cxiDevice(network)
-	if iface := fmt.Sprint("hsn", device); err == nil && network != "cxi" && has(iface) {
-		return "tcp://" + iface
-	}
-	return "tcp"
-}
-
-func hasInterface(name string) bool {
-	_, err := net.InterfaceByName(name)
-	return err == nil
-}
 
 // CheckEndpoint reports what keeps text from being an endpoint, SCHEME://ADDRESS. What the address means
 // is for those to know who use it; only that of a CXI device is looked at.
@@ -94,6 +29,7 @@ type CXI struct {
 const (
 	cxiPIDBits = 9
 	cxiNICBits = 20
+	mostPID    = 1<<cxiPIDBits - 2 // the one behind it means any
 )
 
 // ParseCXI reads an endpoint such as ofi+cxi://0x00916600.

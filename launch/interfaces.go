@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,17 +18,23 @@ const cellSeparator = " | "
 var cellNames = []string{"hsn", "mac", "cxi"}
 
 // Interfaces are a host's high-speed interfaces as one row of a table: for hsn0, hsn1, … the IPv4 address,
-// the MAC address and the endpoint of the CXI device behind it. "" for a host that has none of them.
+// the MAC address and the endpoint of the CXI device of that number. "" for a host that has none of them.
 func Interfaces() (string, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return "", err
 	}
-	return interfaceRow(interfaces, ipv4Of, "/sys/class/cxi_user"), nil
+	return interfaceRow(interfaces, ipv4Of, cxiNICs("")), nil
 }
 
-func interfaceRow(interfaces []net.Interface, ipv4 func(net.Interface) string, devices string) string {
+func interfaceRow(interfaces []net.Interface, ipv4 func(net.Interface) string, devices []cxiNIC) string {
 	var row []string
+	cells := func(number int) []string {
+		for len(row) < (number+1)*len(cellNames) {
+			row = append(row, absent)
+		}
+		return row[number*len(cellNames):]
+	}
 	for _, i := range interfaces {
 		match := highSpeed.FindStringSubmatch(i.Name)
 		if match == nil {
@@ -40,19 +44,16 @@ func interfaceRow(interfaces []net.Interface, ipv4 func(net.Interface) string, d
 		if err != nil || number >= mostInterfaces {
 			continue
 		}
-		for len(row) < (number+1)*len(cellNames) {
-			row = append(row, absent)
-		}
-		cell := row[number*len(cellNames):]
+		cell := cells(number)
 		if address := ipv4(i); address != "" {
 			cell[0] = address
 		}
 		if len(i.HardwareAddr) > 0 {
 			cell[1] = i.HardwareAddr.String()
 		}
-		if endpoint := cxiEndpoint(devices, number); endpoint != "" {
-			cell[2] = endpoint
-		}
+	}
+	for _, d := range devices {
+		cells(d.Number)[2] = d.endpoint()
 	}
 	return strings.Join(row, cellSeparator)
 }
@@ -71,20 +72,6 @@ func ipv4Of(i net.Interface) string {
 		}
 	}
 	return ""
-}
-
-// cxiEndpoint is the endpoint with PID 0 at device cxi<number>, whose driver has a directory below devices;
-// "" without such a device.
-func cxiEndpoint(devices string, number int) string {
-	content, err := os.ReadFile(filepath.Join(devices, fmt.Sprint("cxi", number), "device", "properties", "nid"))
-	if err != nil {
-		return ""
-	}
-	nid, err := strconv.ParseUint(strings.TrimSpace(string(content)), 0, cxiNICBits)
-	if err != nil {
-		return ""
-	}
-	return CXI{NIC: uint32(nid)}.String()
 }
 
 // Table is what hosts have for interfaces.

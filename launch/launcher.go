@@ -169,9 +169,3 @@ func outputOf(path string, args ...string) string {
 	out, _ := cmd.CombinedOutput()
 	return string(out)
 }
-
-// WantsCXI tells whether a value of -n names CXI devices.
-func WantsCXI(network string) bool {
-	_, err := cxiDevice(network)
-	return err == nil
-}

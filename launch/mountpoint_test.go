@@ -83,16 +83,3 @@ func TestMountList(t *testing.T) {
 		t.Error(got)
 	}
 }
-
-func TestEndpoints(t *testing.T) {
-	for network, want := range map[string]string{"tcp": "tcp://", "tcp://eth0": "tcp://eth0", "tcp://10.0.0.1:7000": "tcp://10.0.0.1:7000"} {
-		if got, err := Endpoints(network); len(got) != 1 || got[0] != want || err != nil { // no hsnN here
-			t.Errorf("%s: %s, %v", network, got, err)
-		}
-	}
-	for _, network := range []string{"", "udp", "cxi", "cxi://cxi1", "tcp:x"} {
-		if _, err := Endpoints(network); ExitCode(err) != ExitBadInput {
-			t.Errorf("%q: %v, want bad input", network, err)
-		}
-	}
-}

@@ -20,14 +20,14 @@ type Supervised struct {
 }
 
 // UnderSupervision reads into charge what the supervisor told this process, which it started, and
-// returns the listening sockets that it handed over too.
+// returns the listening sockets that it handed over too, if any.
 func UnderSupervision(charge any) (*Supervised, []*os.File, error) {
-	for _, fd := range []int{channelFD, listenerFD} {
-		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
-			return nil, nil, BadInput("a daemon is started by copper serve, and by nothing else")
-		}
-		unix.CloseOnExec(fd) // the helpers that the daemon starts must not keep them open
+	var beneath unix.Stat_t
+	if _, err := unix.GetsockoptInt(channelFD, unix.SOL_SOCKET, unix.SO_TYPE); err != nil ||
+		unix.Fstat(beneathFD, &beneath) != nil || beneath.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return nil, nil, BadInput("a daemon is started by copper serve, and by nothing else")
 	}
+	unix.CloseOnExec(channelFD)                               // the helpers that the daemon starts must not keep them open
 	if err := unix.SetNonblock(channelFD, true); err != nil { // so that the deadline below holds
 		return nil, nil, fmt.Errorf("the supervisor's charge: %w", err)
 	}
@@ -46,8 +46,8 @@ func UnderSupervision(charge any) (*Supervised, []*os.File, error) {
 		// Nothing of interest is sent any more: what ends the reading is the supervisor's end.
 		_, _ = io.Copy(io.Discard, s.channel)
 	}()
-	listeners := []*os.File{os.NewFile(listenerFD, "listening socket")}
-	for fd := listenerFD + 1; ; fd++ {
+	var listeners []*os.File
+	for fd := listenerFD; ; fd++ {
 		if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
 			return s, listeners, nil
 		}

@@ -21,8 +21,8 @@ type Supervisor struct {
 	// Charge is what a daemon is told that is started for the time after restarts others. It is
 	// sent as JSON through a channel that nobody else can read: secrets may be in it.
 	Charge func(restarts int) any
-	// Listen makes the listening sockets that the next daemon takes over. Nobody else holds them:
-	// while there is no daemon, its peers are refused at once and ask others.
+	// Listen makes the listening sockets that the next daemon takes over, if there are any. Nobody else holds
+	// them: while there is no daemon, its peers are refused at once and ask others.
 	Listen func() ([]*os.File, error)
 	// Beneath is the directory that the daemon mounts upon, opened before anything was mounted there.
 	Beneath *os.File

@@ -78,7 +78,7 @@ func Start(options ...Option) (*Boot, error) {
 		}
 	}
 	b.watch.who = fmt.Sprintf("%s (rank %d of %d)", host, b.Rank(), b.Size())
-	return b, closeOnExec()
+	return b, CloseOnExec()
 }
 
 // Rank is this process's number in the step, from 0.
@@ -193,7 +193,7 @@ func (b *Boot) Abort(code int) {
 func (b *Boot) gather(what string, record []byte) (records [][]byte, err error) {
 	b.watch.over(what, func() { records, err = b.world.allgather(record) })
 	if err == nil && b.Size() > 1 {
-		err = closeOnExec() // MPI connects as late as it can
+		err = CloseOnExec() // MPI connects as late as it can
 	}
 	if err != nil {
 		b.stage, b.err = over, fmt.Errorf("%s: %w", b.watch.who, err)

@@ -17,6 +17,8 @@ type Card struct {
 	Mount     string   // mount point on that host
 	// Interfaces are the host's to the fast network, in words that this package does not look into.
 	Interfaces string
+	// Note is what is not as it was asked for on this rank, in lines of at most 2 KiB together; "": nothing.
+	Note string
 }
 
 // What a card may hold. A roster of 10,000 of the largest cards still fits MPI's int counts.
@@ -26,10 +28,11 @@ const (
 	maxEndpoint   = 255  // bytes, each
 	maxMount      = 4096 // bytes
 	maxInterfaces = 2048 // bytes
+	maxNote       = 2048 // bytes
 )
 
 // cardFormat is the first byte of an encoded card. It changes whenever the encoding does.
-const cardFormat = 2
+const cardFormat = 3
 
 var errCardShort = errors.New("card ends too early")
 
@@ -44,6 +47,8 @@ func (c *Card) check() error {
 		return fmt.Errorf("card: mount point of %d bytes, at most %d", len(c.Mount), maxMount)
 	case len(c.Interfaces) > maxInterfaces:
 		return fmt.Errorf("card: interfaces in %d bytes, at most %d", len(c.Interfaces), maxInterfaces)
+	case len(c.Note) > maxNote:
+		return fmt.Errorf("card: note of %d bytes, at most %d", len(c.Note), maxNote)
 	}
 	for _, e := range c.Endpoints {
 		if e == "" || len(e) > maxEndpoint {
@@ -74,6 +79,7 @@ func appendCard(b []byte, c Card) ([]byte, error) {
 	b = appendString(b, c.Host)
 	b = appendString(b, c.Mount)
 	b = appendString(b, c.Interfaces)
+	b = appendString(b, c.Note)
 	b = append(b, byte(len(c.Endpoints)))
 	for _, e := range c.Endpoints {
 		b = appendString(b, e)
@@ -89,7 +95,8 @@ func decodeCard(b []byte) (Card, error) {
 		return Card{}, fmt.Errorf("card in format %d, want %d: the ranks run different versions of this program",
 			format, cardFormat)
 	}
-	c := Card{Rank: d.int(), PID: d.int(), Version: d.int(), Host: d.string(maxHost), Mount: d.string(maxMount), Interfaces: d.string(maxInterfaces)}
+	c := Card{Rank: d.int(), PID: d.int(), Version: d.int(), Host: d.string(maxHost), Mount: d.string(maxMount),
+		Interfaces: d.string(maxInterfaces), Note: d.string(maxNote)}
 	n := int(d.byte())
 	for i := 0; i < n && d.err == nil; i++ {
 		c.Endpoints = append(c.Endpoints, d.string(maxEndpoint))

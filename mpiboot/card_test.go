@@ -19,6 +19,7 @@ func anyCard(t *rapid.T) Card {
 		Mount:   rapid.StringN(0, -1, maxMount).Draw(t, "mount"),
 
 		Interfaces: rapid.StringN(0, -1, maxInterfaces).Draw(t, "interfaces"),
+		Note:       rapid.StringN(0, -1, maxNote).Draw(t, "note"),
 	}
 	if n := rapid.IntRange(0, maxEndpoints).Draw(t, "endpoints"); n > 0 {
 		c.Endpoints = rapid.SliceOfN(rapid.StringN(1, -1, maxEndpoint), n, n).Draw(t, "endpoint")
@@ -63,6 +64,7 @@ func TestCardOutOfBoundsIsRefused(t *testing.T) {
 		"endpoint of 256":     func(c *Card) { c.Endpoints = []string{strings.Repeat("e", 256)} },
 		"mount point of 4097": func(c *Card) { c.Mount = strings.Repeat("m", 4097) },
 		"interfaces in 2049":  func(c *Card) { c.Interfaces = strings.Repeat("i", 2049) },
+		"note of 2049":        func(c *Card) { c.Note = strings.Repeat("n", 2049) },
 		"rank -1":             func(c *Card) { c.Rank = -1 },
 		"process id -1":       func(c *Card) { c.PID = -1 },
 		"version 2147483648":  func(c *Card) { c.Version = 1 << 31 },
@@ -105,7 +107,7 @@ func withoutHost(card []byte) []byte {
 func FuzzDecodeCard(f *testing.F) {
 	for _, c := range []Card{
 		{Host: "n"},
-		{Rank: 3, Host: "x4000c0s0b0n0", PID: 4711, Version: 1, Mount: "/tmp/u/copper", Interfaces: "10.0.0.1 | NA | NA",
+		{Rank: 3, Host: "x4000c0s0b0n0", PID: 4711, Version: 1, Mount: "/tmp/u/copper", Interfaces: "10.0.0.1 | NA | NA", Note: "no such device",
 			Endpoints: []string{"tcp://10.0.0.1:7", "ofi+cxi://0x00916600"}},
 	} {
 		b, err := appendCard(nil, c)

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeOnExec sets FD_CLOEXEC on all file descriptors above 2. MPI libraries and launchers leave
+// CloseOnExec sets FD_CLOEXEC on all file descriptors above 2. MPI libraries, launchers and libfabric leave
 // sockets without it; a child such as fusermount3 must not hold them.
-func closeOnExec() error {
+func CloseOnExec() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return fmt.Errorf("close-on-exec: %w", err)

@@ -34,7 +34,7 @@ const (
 )
 
 // maxRecord bounds what is allocated on another rank's word, in bytes.
-const maxRecord = 1 + secretSize + 1 + 3*4 + 2 + maxHost + 2 + maxMount + 2 + maxInterfaces + 1 + maxEndpoints*(2+maxEndpoint)
+const maxRecord = 1 + secretSize + 1 + 3*4 + 2 + maxHost + 2 + maxMount + 2 + maxInterfaces + 2 + maxNote + 1 + maxEndpoints*(2+maxEndpoint)
 
 // assemble makes the roster from the records of all ranks. All ranks see the same records, so
 // that all come to the same result.

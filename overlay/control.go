@@ -60,7 +60,8 @@ func (o *Overlay) Handle(h Handler, sum func(req []byte) Sum) { o.answering.Stor
 // Gather puts a control request to every node of the job, this one included, and returns the sum of their
 // answers, in which each node counts once at most. The request goes down a tree from its root. The answers
 // come up it, and each node sends the sum of its own and of those below it: so no node receives more than
-// one sum from each of its children. The subtree of a node that doesn't answer is asked without it.
+// one sum from each of its children. The subtree of a node that doesn't answer is asked without it, and that of
+// one that has failed before at once.
 //
 // It ends with ctx, or after a minute if ctx has no deadline. Each level of the tree keeps some of
 // the time for itself, so that a node which is slow to answer costs its own answer and no other. The
@@ -99,7 +100,14 @@ func (o *Overlay) collect(ctx context.Context, position int, req []byte) Gathere
 			return o.own(ctx, req)
 		}}))
 	}
-	sum, err := o.collectFrom(ctx, rank, req)
+	if o.peer(rank).suspect.Load() {
+		// Those below it must not wait until it turns out that it is dead: whoever asks may end soon, as a request
+		// may be to end.
+		return o.together(ctx, req, append(below, branch{position, position + 1, func() Gathered {
+			return o.alone(ctx, rank, req)
+		}}))
+	}
+	sum, err := o.collectFrom(ctx, rank, req, false)
 	if err != nil {
 		sum = o.together(ctx, req, below)
 		sum.Missing = join(sum.Missing, []Missing{{rank, err.Error()}})
@@ -186,11 +194,20 @@ func (o *Overlay) own(ctx context.Context, req []byte) Gathered {
 	return Gathered{Body: append([]byte{}, body...)} // never nil
 }
 
-// collectFrom asks another node for the sum of its subtree.
-func (o *Overlay) collectFrom(ctx context.Context, rank int, req []byte) (Gathered, error) {
+// alone is what another node says without those below it.
+func (o *Overlay) alone(ctx context.Context, rank int, req []byte) Gathered {
+	answer, err := o.collectFrom(ctx, rank, req, true)
+	if err != nil {
+		return Gathered{Missing: []Missing{{rank, err.Error()}}}
+	}
+	return answer
+}
+
+// collectFrom asks another node for the sum of its subtree, or for its own answer alone.
+func (o *Overlay) collectFrom(ctx context.Context, rank int, req []byte, alone bool) (Gathered, error) {
 	end, _ := ctx.Deadline()
 	left := time.Until(end)
-	q := request{kind: kindControl, patience: left - left/8, body: req}
+	q := request{kind: kindControl, patience: left - left/8, alone: alone, body: req}
 	p := o.peer(rank)
 	r, err := p.ask(ctx, controlTree, q, nil) // a suspect too: it may be wrongly suspected
 	if err != nil {
@@ -199,7 +216,7 @@ func (o *Overlay) collectFrom(ctx context.Context, rank int, req []byte) (Gather
 	if err := r.problem(q); err != nil {
 		return Gathered{}, p.failure(q, err)
 	}
-	sum, err := o.decodeGathered(r.payload, rank)
+	sum, err := o.decodeGathered(r.payload, rank, alone)
 	if err != nil {
 		return Gathered{}, p.failure(q, err)
 	}
@@ -213,5 +230,8 @@ func (o *Overlay) collectFor(ctx context.Context, q request) ([]byte, error) {
 	}
 	bounded, cancel := context.WithTimeout(ctx, q.patience)
 	defer cancel()
+	if q.alone {
+		return encodeGathered(o.own(bounded, q.body)), nil
+	}
 	return encodeGathered(o.collect(bounded, o.forest.Position(controlTree, o.self), q.body)), nil
 }

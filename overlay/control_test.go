@@ -141,6 +141,54 @@ func TestGatherWaitsForNobodyElse(t *testing.T) {
 	})
 }
 
+// TestGatherGoesAroundSuspects: those below a node that has failed before are reached at once, and not when it has turned
+// out to be dead; one that is suspected wrongly is asked all the same, and nobody answers twice.
+func TestGatherGoesAroundSuspects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const nodes = 40
+		_, origin := pfs(t, 0)
+		network := NewVirtual()
+		hosts := make([]*VirtualHost, nodes)
+		for rank := range hosts {
+			hosts[rank] = network.Host()
+		}
+		c := start(t, plan{nodes: nodes, fanout: 3, trees: 1, origin: origin, transport: func(rank int) Transport { return hosts[rank] }})
+		c.handleAll()
+		dead, doubted := c.at(0, 1).self, c.at(0, c.at(0, 0).forest.Children(0, c.at(0, 0).self)[1]).self
+		hosts[dead].Cut()
+		asker := c.at(0, 0)
+		gather := func() Gathered {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			answers, err := asker.Gather(ctx, []byte("hello"))
+			if err != nil {
+				t.Error(err)
+			}
+			return answers
+		}
+		gather()
+		if !asker.peer(dead).suspect.Load() {
+			t.Fatal("nobody suspects a node that was asked and is cut off")
+		}
+		asker.peer(doubted).suspect.Store(true)
+		var mu sync.Mutex
+		var latest time.Duration
+		began := time.Now()
+		for _, m := range c.members {
+			m.Handle(func(_ context.Context, req []byte) ([]byte, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				latest = max(latest, time.Since(began))
+				return fmt.Appendf(nil, "%d:%s", m.self, req), nil
+			}, newLines)
+		}
+		checkAnswers(t, gather(), nodes, map[int]string{dead: "deadline exceeded"})
+		if latest > 100*time.Millisecond {
+			t.Errorf("the last node is reached after %v", latest)
+		}
+	})
+}
+
 func TestGatherIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, origin := pfs(t, 0)

@@ -222,15 +222,18 @@ func FuzzGathered(f *testing.F) {
 	_, origin := pfs(f, 0)
 	m := start(f, plan{nodes: 4, trees: 1, origin: origin}).at(0, 1)
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		g, err := m.decodeGathered(payload, m.forest.Rank(controlTree, 0))
+		g, err := m.decodeGathered(payload, m.forest.Rank(controlTree, 0), false)
 		if err != nil {
 			return
 		}
 		if len(g.Missing) > 4 || (g.Body == nil) != (len(g.Missing) == 4) {
 			t.Errorf("%+v", g)
 		}
-		if again, err := m.decodeGathered(encodeGathered(g), m.forest.Rank(controlTree, 0)); err != nil || !reflect.DeepEqual(again, g) {
+		if again, err := m.decodeGathered(encodeGathered(g), m.forest.Rank(controlTree, 0), false); err != nil || !reflect.DeepEqual(again, g) {
 			t.Errorf("%+v becomes %+v, %v", g, again, err)
+		}
+		if of, err := m.decodeGathered(payload, m.forest.Rank(controlTree, 0), true); err == nil && len(of.Missing) > 1 {
+			t.Errorf("alone it says that %+v are missing", of.Missing)
 		}
 	})
 }

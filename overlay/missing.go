@@ -58,10 +58,14 @@ func encodeGathered(g Gathered) []byte {
 	return append(b, g.Body...)
 }
 
-// decodeGathered decodes what a node gathered of its subtree: of others it can't speak, and of each once.
-func (o *Overlay) decodeGathered(payload []byte, rank int) (Gathered, error) {
+// decodeGathered decodes what a node gathered of its subtree, or of itself alone: of others it can't speak, and
+// of each once.
+func (o *Overlay) decodeGathered(payload []byte, rank int, alone bool) (Gathered, error) {
 	lo := o.forest.Position(controlTree, rank)
 	hi := o.forest.end(lo)
+	if alone {
+		hi = lo + 1
+	}
 	d := decoder{rest: payload}
 	there, count := d.u8() != 0, int(d.u32())
 	if d.broken || count > hi-lo {

@@ -21,6 +21,7 @@ type request struct {
 	room    int   // bytes of that chunk; not sent: both ends compute it
 
 	patience time.Duration // after which nobody waits for the answer; kindControl
+	alone    bool          // without those below in the tree; kindControl
 	body     []byte        // kindControl
 }
 
@@ -57,7 +58,7 @@ func (q request) append(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(q.index))
 	case kindControl:
 		b = binary.LittleEndian.AppendUint64(b, uint64(q.patience.Milliseconds()))
-		return append(b, q.body...)
+		return append(append(b, bit(q.alone)), q.body...)
 	}
 	return append(b, q.path...)
 }
@@ -81,6 +82,7 @@ func decodeRequest(k kind, payload []byte) (request, error) {
 		}
 	case kindControl:
 		q.patience = time.Duration(min(d.u64(), uint64(maxLease.Milliseconds()))) * time.Millisecond
+		q.alone = d.u8() != 0
 		q.body = bytes.Clone(d.remainder())
 	default:
 		d.broken = true

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/copper-hpc/copper/overlay/iface"
 	"golang.org/x/sys/unix"
@@ -15,11 +17,31 @@ import (
 // node did not exist, and ask others: they never wait in the queue of a process that is gone.
 type Place struct {
 	endpoint string
-	fd       int // bound, and never listens
+	fd       int // bound, and never listens; noSocket: nothing has to be held
 }
 
-// Reserve takes the endpoint that [TCP.Listen] would listen at.
-func (TCP) Reserve(endpoint string) (*Place, error) {
+const noSocket = -1
+
+// socketSchemes are those whose addresses are TCP's.
+var socketSchemes = []string{schemeTCP, "ofi+tcp", "ofi+net"}
+
+// Reserve takes an endpoint for this node. One that a socket can hold may be as incomplete as [TCP.Listen]
+// takes it; all others are held by whatever they belong to.
+func Reserve(endpoint string) (*Place, error) {
+	scheme, address, _ := strings.Cut(endpoint, "://")
+	if !slices.Contains(socketSchemes, scheme) {
+		return &Place{endpoint: endpoint, fd: noSocket}, nil
+	}
+	p, err := reserveTCP(schemeTCP + "://" + address)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+	}
+	p.endpoint = scheme + strings.TrimPrefix(p.endpoint, schemeTCP)
+	return p, nil
+}
+
+// reserveTCP takes the endpoint that [TCP.Listen] would listen at.
+func reserveTCP(endpoint string) (*Place, error) {
 	host, port, err := splitEndpoint(endpoint)
 	if err == nil {
 		host, err = iface.Address(host)
@@ -29,16 +51,16 @@ func (TCP) Reserve(endpoint string) (*Place, error) {
 		addr, err = net.ResolveTCPAddr("tcp", net.JoinHostPort(host, port))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+		return nil, err
 	}
 	fd, err := bind(addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+		return nil, err
 	}
 	bound, err := unix.Getsockname(fd)
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("listen at %s: %w", endpoint, err)
+		return nil, os.NewSyscallError("getsockname", err)
 	}
 	switch b := bound.(type) {
 	case *unix.SockaddrInet4:
@@ -49,8 +71,8 @@ func (TCP) Reserve(endpoint string) (*Place, error) {
 	return &Place{endpoint: schemeTCP + "://" + addr.String(), fd: fd}, nil
 }
 
-// bind returns a socket that holds addr. SO_REUSEADDR, which Go's listeners set too, lets one
-// socket listen where others are merely bound; two can't listen.
+// bind returns a socket that holds addr. SO_REUSEADDR, which Go's listeners and libfabric's set too, lets
+// one socket listen where others are merely bound; two can't listen.
 func bind(addr *net.TCPAddr) (int, error) {
 	family := unix.AF_INET6
 	var sockaddr unix.Sockaddr
@@ -81,6 +103,10 @@ func bind(addr *net.TCPAddr) (int, error) {
 // Endpoint is what others dial.
 func (p *Place) Endpoint() string { return p.endpoint }
 
+// TCP tells whether another process can make the listening socket for the one that serves there. At all other
+// places that one listens itself.
+func (p *Place) TCP() bool { return strings.HasPrefix(p.endpoint, schemeTCP+"://") }
+
 // Listen makes a listening socket at the place, for another process to take over by [Adopt].
 func (p *Place) Listen() (*os.File, error) {
 	ln, err := TCP{}.Listen(p.endpoint)
@@ -96,17 +122,22 @@ func (p *Place) Listen() (*os.File, error) {
 }
 
 // Close gives the place up.
-func (p *Place) Close() error { return unix.Close(p.fd) }
+func (p *Place) Close() error {
+	if p.fd == noSocket {
+		return nil
+	}
+	return unix.Close(p.fd)
+}
 
 // Places are a node's places, one for each of its network interfaces that the job uses. The trees
 // are spread over them.
 type Places []*Place
 
 // ReserveAll takes all of some endpoints, or none.
-func (t TCP) ReserveAll(endpoints []string) (Places, error) {
+func ReserveAll(endpoints []string) (Places, error) {
 	var all Places
 	for _, endpoint := range endpoints {
-		p, err := t.Reserve(endpoint)
+		p, err := Reserve(endpoint)
 		if err != nil {
 			return nil, errors.Join(err, all.Close())
 		}
@@ -124,10 +155,28 @@ func (ps Places) Endpoints() []string {
 	return endpoints
 }
 
-// Listen makes a listening socket at each place, for another process to take over by [Adopt].
+// Keep gives up all but the places of one scheme: a node may have to say where it can listen before it knows
+// where the others do.
+func (ps Places) Keep(scheme string) (Places, error) {
+	var kept Places
+	var errs []error
+	for _, p := range ps {
+		if strings.HasPrefix(p.endpoint, scheme+"://") {
+			kept = append(kept, p)
+			continue
+		}
+		errs = append(errs, p.Close())
+	}
+	return kept, errors.Join(errs...)
+}
+
+// Listen makes a listening socket at each place over TCP, for another process to take over by [Adopt].
 func (ps Places) Listen() ([]*os.File, error) {
 	var files []*os.File
 	for _, p := range ps {
+		if !p.TCP() {
+			continue
+		}
 		f, err := p.Listen()
 		if err != nil {
 			for _, f := range files {

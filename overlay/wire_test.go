@@ -43,6 +43,7 @@ func TestRequestRoundTrip(t *testing.T) {
 		if q.kind == kindControl {
 			q.body = rapid.SliceOfN(rapid.Byte(), 1, -1).Draw(t, "body")
 			q.patience = time.Duration(rapid.IntRange(0, 1<<30).Draw(t, "patience")) * time.Millisecond
+			q.alone = rapid.Bool().Draw(t, "alone")
 		} else {
 			q.path = paths.Draw(t, "path")
 		}
@@ -229,7 +230,7 @@ func TestGatheredRoundTrip(t *testing.T) {
 		{Body: []byte("three")}, {Body: []byte{}},
 		{Body: []byte("x"), Missing: []Missing{{inside, strings.Repeat("gone ", 20)}, {child, ""}}},
 	} {
-		got, err := m.decodeGathered(encodeGathered(g), child)
+		got, err := m.decodeGathered(encodeGathered(g), child, false)
 		if err != nil || !reflect.DeepEqual(got, g) {
 			t.Errorf("%+v becomes %+v, %v", g, got, err)
 		}
@@ -240,11 +241,14 @@ func TestGatheredRoundTrip(t *testing.T) {
 		"names a node beyond the roster":        {Body: []byte("x"), Missing: []Missing{{40, ""}}},
 		"loses nodes":                           {Missing: []Missing{{inside, ""}}},
 	} {
-		if got, err := m.decodeGathered(encodeGathered(g), child); err == nil {
+		if got, err := m.decodeGathered(encodeGathered(g), child, false); err == nil {
 			t.Errorf("a node %s: %+v", what, got)
 		}
 	}
-	if got, err := m.decodeGathered(bytes.Repeat([]byte{0xff}, 20), child); err == nil {
+	if got, err := m.decodeGathered(encodeGathered(Gathered{Body: []byte("x"), Missing: []Missing{{inside, ""}}}), child, true); err == nil {
+		t.Errorf("alone, a node speaks for others: %+v", got)
+	}
+	if got, err := m.decodeGathered(bytes.Repeat([]byte{0xff}, 20), child, false); err == nil {
 		t.Errorf("%+v", got)
 	}
 }

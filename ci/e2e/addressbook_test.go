@@ -61,6 +61,20 @@ grep -q 'take -n tcp://hsn1' err || fail "$(<err)"
 run instead -n cxi://cxi1 --fallback
 [[ $(<$book) == *" tcp://10.77.1.1:"* ]] || fail "book: $(<$book)"
 [ $(grep -c warning $job.err) = 1 ] || fail "warnings: $(<$job.err)"
+
+# CXI devices, as their driver shows them
+mount -t tmpfs none /sys/class
+for i in 0 1; do mkdir -p /sys/class/cxi_user/cxi$i/device/properties; done
+echo 0x48b3 >/sys/class/cxi_user/cxi0/device/properties/nid
+echo 0x3073 >/sys/class/cxi_user/cxi1/device/properties/nid
+mpirun.openmpi -n 2 --oversubscribe $1 addressbook make -n cxi://cxi1 --raw table >site
+[ "$(<site)" = "$host ofi+cxi://0x0060e600" ] || fail "made: $(<site)"
+row=${row/NA/ofi+cxi://0x00916600}
+[ "$(<table)" = "$header"$'\n'"${row/NA/ofi+cxi://0x0060e600}" ] || fail "table: $(<table)"
+if $1 addressbook make -n cxi2 2>err; then fail "a book without endpoints"; fi
+grep -q "network cxi2: 1 host without such an interface: $host" err || fail "$(<err)"
+$1 doctor -n cxi1 >report || true
+grep -q "CXI devices cxi0 (NIC 0x48b3), cxi1 (NIC 0x3073)" report || fail "$(<report)"
 `
 
 // TestAddressBooks: discovered and a facility's, over interfaces as a supercomputer's nodes have them.
@@ -71,7 +85,7 @@ func TestAddressBooks(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "unshare", "--net", "bash", "-euc", withEightNICs, "with-nics", copper, t.TempDir())
+	cmd := exec.CommandContext(ctx, "unshare", "--net", "--mount", "bash", "-euc", withEightNICs, "with-nics", copper, t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -8,4 +8,5 @@
 //	COPPER_E2E=$PWD/bin go test -count=1 -v -run TestSoak ./ci/e2e/ -soak=10m
 //	COPPER_E2E=$PWD/bin go test -count=1 -v -run TestSoak ./ci/e2e/ -soak.seed=42
 //	COPPER_E2E=$PWD/bin go test -count=1 -v -run TestFaultMatrix ./ci/e2e/ -matrix='root stop'
+//	COPPER_E2E=$PWD/bin go test -count=1 -v -run TestLibfabricFaults ./ci/e2e/ -libfabric -matrix='root stop'
 package e2e

@@ -54,6 +54,16 @@ says ok job "no Copper job is running"
 says warning path "/etc is "
 [ -z "$(ls -A /tmp)" ] || { echo "left in /tmp: $(ls -A /tmp)"; exit 1; }
 
+step="networks"
+says ok network "libfabric 1."
+doctor 0 -n ofi+tcp
+says ok network "libfabric's provider tcp;ofi_rxm has "
+if [ ! -d /sys/class/cxi_user ]; then
+	doctor 1 -n cxi1
+	says problem network "network cxi1: libfabric 1."
+	advises "take -n tcp://hsn1 or, for all interfaces, -n tcp"
+fi
+
 step="no device"
 umount /dev/fuse
 mkdir /mnt/dev

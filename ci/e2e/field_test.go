@@ -230,6 +230,8 @@ func (f *field) end(dead ...int) {
 	out, err := f.Stop(context.Background())
 	if err != nil && len(dead) == 0 {
 		f.t.Errorf("stop: %v\n%s", err, out)
+	} else if err != nil {
+		f.t.Logf("stop: %v\n%s", err, out)
 	}
 	if err := f.over(); err != nil && len(dead) == 0 {
 		f.t.Errorf("the launcher: %v\n%s", err, f.said())

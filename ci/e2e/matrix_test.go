@@ -376,26 +376,43 @@ func (f *field) cell(books *shelf, kind faults.Kind, when string, where place) (
 
 var whichCells = flag.String("matrix", "", "only the cells whose name contains this, as in `kill`, `root`, `cold`")
 
+// matrix is which cells are played, over which network.
+type matrix struct {
+	serve  []string // arguments of the daemons
+	places []string // those where it takes longest first
+	// A supervisor starts a daemon again five times and no more: two jobs for each place.
+	halves [][]faults.Kind
+	whens  []string
+}
+
+// all is every cell.
+var all = matrix{
+	places: []string{"all ancestors", "root", "interior", "leaf"},
+	halves: [][]faults.Kind{{faults.Kill, faults.Stop, faults.Cut}, {faults.Garbage, faults.Slow, faults.Dead}},
+	whens:  []string{cold, warm, midRead},
+}
+
 // TestFaultMatrix: whichever node breaks, in whichever way and whenever, nobody on another node meets an
 // error or a wrong byte, and the node's own readers none but those of a dead mount.
 func TestFaultMatrix(t *testing.T) {
 	t.Parallel()
+	all.run(t)
+}
+
+func (m matrix) run(t *testing.T) {
 	var mu sync.Mutex
 	verdicts := map[string]verdict{}
-	names := []string{"all ancestors", "root", "interior", "leaf"} // what takes longest first
-	// A supervisor starts a daemon again five times and no more: two jobs for each place.
-	halves := [][]faults.Kind{{faults.Kill, faults.Stop, faults.Cut}, {faults.Garbage, faults.Slow, faults.Dead}}
 	t.Run("at", func(t *testing.T) {
-		for i := range names {
-			for h, kinds := range halves {
-				t.Run(fmt.Sprintf("%s/%d", names[i], h), func(t *testing.T) {
+		for _, place := range m.places {
+			for h, kinds := range m.halves {
+				t.Run(fmt.Sprintf("%s/%d", place, h), func(t *testing.T) {
 					t.Parallel()
 					books := newShelf(t)
-					f := newField(t, matrixNodes, books.dir, "-T", "1", "--fanout", fmt.Sprint(matrixFanout), "--memory", "64MiB")
-					at := f.place(names[i], matrixFanout)
+					f := newField(t, matrixNodes, books.dir, append([]string{"-T", "1", "--fanout", fmt.Sprint(matrixFanout), "--memory", "64MiB"}, m.serve...)...)
+					at := f.place(place, matrixFanout)
 					var gone []int
 					for _, kind := range kinds {
-						for _, when := range []string{cold, warm, midRead} {
+						for _, when := range m.whens {
 							name := fmt.Sprint(at.name, " ", kind, " ", when)
 							if !strings.Contains(name, *whichCells) || !kind.Suits(f.ns[0]) {
 								continue
@@ -420,12 +437,12 @@ func TestFaultMatrix(t *testing.T) {
 	})
 	var table strings.Builder
 	fmt.Fprintf(&table, "longest stall of one operation on whole nodes (on the broken ones), in seconds\n%-14s %-8s %14s %14s %14s\n", "", "", cold, warm, midRead)
-	for _, name := range names {
-		for _, kind := range slices.Concat(halves...) {
-			fmt.Fprintf(&table, "%-14s %-8s", name, kind)
+	for _, place := range m.places {
+		for _, kind := range slices.Concat(m.halves...) {
+			fmt.Fprintf(&table, "%-14s %-8s", place, kind)
 			for _, when := range []string{cold, warm, midRead} {
 				text := "-"
-				if v, ok := verdicts[fmt.Sprint(name, " ", kind, " ", when)]; ok {
+				if v, ok := verdicts[fmt.Sprint(place, " ", kind, " ", when)]; ok {
 					text = v.String()
 				}
 				fmt.Fprintf(&table, " %14s", text)

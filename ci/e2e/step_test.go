@@ -34,8 +34,14 @@ type step struct {
 // bare starts a step of copper serve and returns when every mount answers.
 func bare(t *testing.T, mpi, nodes string, args ...string) *step {
 	t.Helper()
+	return bareOf(t, binary(t, mpi), mpi, nodes, args...)
+}
+
+// bareOf is bare for another program, which starts that binary.
+func bareOf(t *testing.T, program, mpi, nodes string, args ...string) *step {
+	t.Helper()
 	dir := t.TempDir()
-	s := &step{t: t, Job: &cluster.Job{Copper: binary(t, mpi), Dir: dir}, ended: make(chan error, 1), out: filepath.Join(dir, "out")}
+	s := &step{t: t, Job: &cluster.Job{Copper: program, Dir: dir}, ended: make(chan error, 1), out: filepath.Join(dir, "out")}
 	words := append(launchers[mpi][1:], nodes, s.Copper, "serve", "-v", filepath.Join(dir, "mnt{rank}"), "-d", filepath.Join(dir, "jobs"))
 	s.launcher = exec.Command(launchers[mpi][0], append(words, args...)...)
 	s.begin()

@@ -61,41 +61,51 @@ func TestDaemonsKilled(t *testing.T) {
 			books := newLibrary(t)
 			s := bare(t, mpi, "4", append(append([]string{"--target", books.dir}, tree...), smallest...)...)
 			for victim := range s.Nodes {
-				what := "SIGKILL of the " + places[victim]
-				before, ok := s.node(victim)
-				if !ok {
-					t.Fatalf("rank %d does not answer", victim)
-				}
-				readers := books.readAll(t, s.others(victim)...)
-				readers.progress("before the "+what, 2)
-				kill(t, before.PID, syscall.SIGKILL)
-				killed, met := time.Now(), map[syscall.Errno]int{}
-				await(t, "the mount to work again", func() bool {
-					if alive(before.PID) {
-						return false
-					}
-					_, err := books.read(s.Mount(victim), victim)
-					var errno syscall.Errno
-					if errors.As(err, &errno) {
-						met[errno]++
-					}
-					return err == nil
-				})
-				t.Logf("%s: its own mount works again after %v; met until then: %v", what, time.Since(killed).Round(time.Millisecond), met)
-				readers.progress("after the "+what, 5)
-				after, ok := s.node(victim)
-				if !ok || after.PID == before.PID || after.Restarts != 1 || after.Supervisor != before.Supervisor {
-					t.Errorf("%s: before %+v, after %+v", what, before, after)
-				}
-				s.trusted()
-				readers.progress("with the "+places[victim]+" back", 5)
-				readers.faultless(what)
-				if t.Failed() {
-					t.Log(s.logs())
-				}
+				s.killed(books, victim)
 			}
 			s.finish()
 		})
+	}
+}
+
+// killed kills one rank's daemon while the others' mounts are read.
+func (s *step) killed(books *library, victim int) {
+	s.t.Helper()
+	what := "SIGKILL of the " + places[victim]
+	before, ok := s.node(victim)
+	if !ok {
+		s.t.Fatalf("rank %d does not answer", victim)
+	}
+	readers := books.readAll(s.t, s.others(victim)...)
+	readers.progress("before the "+what, 2)
+	kill(s.t, before.PID, syscall.SIGKILL)
+	killed, met := time.Now(), map[syscall.Errno]int{}
+	await(s.t, "the mount to work again", func() bool {
+		if alive(before.PID) {
+			return false
+		}
+		_, err := books.read(s.Mount(victim), victim)
+		var errno syscall.Errno
+		if errors.As(err, &errno) {
+			met[errno]++
+		}
+		return err == nil
+	})
+	s.t.Logf("%s: its own mount works again after %v; met until then: %v", what, time.Since(killed).Round(time.Millisecond), met)
+	readers.progress("after the "+what, 5)
+	var after launch.NodeStatus
+	await(s.t, "the new daemon to answer the others", func() (ok bool) {
+		after, ok = s.node(victim)
+		return ok
+	})
+	if after.PID == before.PID || after.Restarts != 1 || after.Supervisor != before.Supervisor {
+		s.t.Errorf("%s: before %+v, after %+v", what, before, after)
+	}
+	s.trusted()
+	readers.progress("with the "+places[victim]+" back", 5)
+	readers.faultless(what)
+	if s.t.Failed() {
+		s.t.Log(s.logs())
 	}
 }
 
@@ -106,33 +116,39 @@ func TestDaemonStopped(t *testing.T) {
 	// A supervisor would end what is stopped for longer.
 	s := bare(t, "copper", "4", append(append([]string{"--target", books.dir, "--hung", "1h"}, tree...), smallest...)...)
 	for _, victim := range []int{0, 2} {
-		what := "SIGSTOP of the " + places[victim]
-		before, ok := s.node(victim)
-		if !ok {
-			t.Fatalf("rank %d does not answer", victim)
-		}
-		readers := books.readAll(t, s.others(victim)...)
-		readers.progress("before the "+what, 2)
-		failovers := s.failovers(victim)
-		kill(t, before.PID, syscall.SIGSTOP)
-		stopped := time.Now()
-		readers.progress("after the "+what, 5)
-		t.Logf("%s: every reader has read 5 more files after %v", what, time.Since(stopped).Round(time.Millisecond))
-		kill(t, before.PID, syscall.SIGCONT)
-		s.trusted()
-		if _, err := books.read(s.Mount(victim), victim); err != nil {
-			t.Error(err)
-		}
-		readers.progress("with the "+places[victim]+" back", 5)
-		readers.faultless(what)
-		if s.failovers(victim) == failovers {
-			t.Errorf("%s: nobody asked anybody else", what)
-		}
-		if after, ok := s.node(victim); !ok || after.PID != before.PID || after.Restarts != 0 {
-			t.Errorf("%s: before %+v, after %+v", what, before, after)
-		}
+		s.stopped(books, victim)
 	}
 	s.finish()
+}
+
+// stopped stops one rank's daemon for some time while the others' mounts are read.
+func (s *step) stopped(books *library, victim int) {
+	s.t.Helper()
+	what := "SIGSTOP of the " + places[victim]
+	before, ok := s.node(victim)
+	if !ok {
+		s.t.Fatalf("rank %d does not answer", victim)
+	}
+	readers := books.readAll(s.t, s.others(victim)...)
+	readers.progress("before the "+what, 2)
+	failovers := s.failovers(victim)
+	kill(s.t, before.PID, syscall.SIGSTOP)
+	since := time.Now()
+	readers.progress("after the "+what, 5)
+	s.t.Logf("%s: every reader has read 5 more files after %v", what, time.Since(since).Round(time.Millisecond))
+	kill(s.t, before.PID, syscall.SIGCONT)
+	s.trusted()
+	if _, err := books.read(s.Mount(victim), victim); err != nil {
+		s.t.Error(err)
+	}
+	readers.progress("with the "+places[victim]+" back", 5)
+	readers.faultless(what)
+	if s.failovers(victim) == failovers {
+		s.t.Errorf("%s: nobody asked anybody else", what)
+	}
+	if after, ok := s.node(victim); !ok || after.PID != before.PID || after.Restarts != before.Restarts {
+		s.t.Errorf("%s: before %+v, after %+v", what, before, after)
+	}
 }
 
 // TestSupervisorKilled: the daemon without a supervisor ends and tidies up. Under OpenMPI the others

@@ -156,7 +156,7 @@ func TestWrapperAurora(t *testing.T) {
 	t.Cleanup(func() { i.run("stop_copper_aurora.sh") })
 	stdout, stderr := i.must("launch_copper_aurora.sh", "-b", "0", "-v", mount, "--target", "/etc", "--nodes", "2")
 	if !strings.Contains(stdout, "job 4711 is ready") || strings.Count(stderr, "warning") != 2 ||
-		!strings.Contains(stderr, "warning: network cxi: this copper speaks only tcp") || !strings.Contains(stderr, "warning: PALS_CPU_BIND=list:0:4:9 has the application run on the service cores too, on 0") {
+		!strings.Contains(stderr, "warning: network cxi: libfabric ") || !strings.Contains(stderr, "has no provider cxi: ") || !strings.Contains(stderr, "warning: PALS_CPU_BIND=list:0:4:9 has the application run on the service cores too, on 0") {
 		t.Errorf("%s%s", stdout, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(launch.Fill(mount, 1, ""), "hostname")); err != nil {

@@ -112,13 +112,19 @@ func TestNothingToBreak(t *testing.T) {
 
 // TestGarbage: where a daemon listened, there is noise.
 func TestGarbage(t *testing.T) {
+	for _, scheme := range []string{"tcp", "ofi+tcp"} {
+		t.Run(scheme, func(t *testing.T) { garbage(t, scheme) })
+	}
+}
+
+func garbage(t *testing.T, scheme string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := ln.Addr().String()
 	ln.Close()
-	n := Node{Endpoints: []string{"tcp://" + addr}}
+	n := Node{Endpoints: []string{scheme + "://" + addr}}
 	n.Daemon, _ = sleeper(t)
 	n.Supervisor, _ = sleeper(t)
 	mend, err := Garbage.Strike(n)

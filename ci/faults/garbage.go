@@ -25,7 +25,8 @@ const releaseBound = 5 * time.Second
 func babble(n Node) (mend func() error, err error) {
 	b := &babbler{conns: map[net.Conn]bool{}}
 	for _, e := range n.Endpoints {
-		ln, err := listenFor(n, strings.TrimPrefix(e, "tcp://"))
+		_, address, _ := strings.Cut(e, "://") // of libfabric over TCP too
+		ln, err := listenFor(n, address)
 		if errors.Is(err, syscall.EADDRINUSE) && state(n.Daemon) != 0 {
 			continue
 		}

@@ -41,7 +41,7 @@ type Node struct {
 	Rank       int
 	Daemon     int         // process id
 	Supervisor int         // process id
-	Endpoints  []string    // where the daemon listens, as tcp://ADDRESS:PORT
+	Endpoints  []string    // where the daemon listens, as tcp://ADDRESS:PORT or ofi+tcp://ADDRESS:PORT
 	Host       *nodes.Host // nil: it shares this machine's network
 }
 

@@ -102,7 +102,7 @@ func TestFacilityRefused(t *testing.T) {
 	p.nothingLeft()
 	code, _, stderr := p.copper("launch", "--target", p.target, "-v", p.mount, "-a", "facility", "-n", "cxi3", "--fallback", "-F", book, "--job", "7")
 	t.Cleanup(func() { p.copper("stop") })
-	if code != 0 || strings.Count(stderr, "warning") != 1 || !strings.Contains(stderr, "warning: network cxi3: this copper speaks only tcp") {
+	if code != 0 || strings.Count(stderr, "warning") != 1 || !strings.Contains(stderr, "warning: network cxi3: ") || !strings.Contains(stderr, ": all nodes use TCP instead, over the interfaces that each has") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 	if !strings.Contains(p.logs(), "network cxi3") {
@@ -152,12 +152,12 @@ func TestFacilityLacksHosts(t *testing.T) {
 	}
 	c := parse(t, "launch", "-a", "facility", "-F", book).Launch
 	for hosts, want := range map[string]string{"n2.site n1": "", "n1 n8 n2 n9": "has no line for hosts n8, n9, only for 2 others"} {
-		err := c.prepare(io.Discard, strings.Fields(hosts))
+		err := c.preview(io.Discard, "", strings.Fields(hosts))
 		if want == "" && err != nil || want != "" && (launch.ExitCode(err) != launch.ExitBadInput || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", hosts, err, want)
 		}
 	}
-	if err := c.prepare(io.Discard, nil); err != nil {
+	if err := c.preview(io.Discard, "", nil); err != nil {
 		t.Errorf("this host alone: %v", err)
 	}
 }

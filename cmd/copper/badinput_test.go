@@ -30,9 +30,12 @@ func TestUsage(t *testing.T) {
 		{[]string{"launch", "--nodes", "0"}, "want 1 or more"},
 		{[]string{"launch", "--allow", "lus/env"}, `--allow: "lus/env" is not an absolute path`},
 		{[]string{"launch", "--timeout", "0s"}, "want more than 0"},
-		{[]string{"launch", "-n", "cxi"}, "only tcp"},
 		{[]string{"launch", "-n", "udp"}, "want tcp"},
 		{[]string{"launch", "-n", "cxi9", "--fallback"}, "want tcp"},
+		{[]string{"serve", "-n", "ofi+cxi://0x00916600"}, "want tcp"},
+		{[]string{"launch", "-n", "ofi+udp://"}, "want tcp"},
+		{[]string{"doctor", "-n", "cxi://hsn0"}, "want tcp"},
+		{[]string{"doctor", "--job", "a/b"}, "job id"},
 		{[]string{"launch", "-M", "much"}, "not a size"},
 		{[]string{"launch", "-b", "4-2"}, "not a list of cores such as 48,49 or 48-51"},
 		{[]string{"launch", "-a", "guess"}, "--addresses must be one of"},
@@ -109,6 +112,8 @@ func TestBadPlaces(t *testing.T) {
 		"mount in a file":   {func(p *place) []string { return []string{"-v", p.target + "/sub/file/mnt"} }, "not a directory"},
 		"port in use":       {func(*place) []string { return []string{"-n", "tcp://" + taken.Addr().String()} }, "address already in use"},
 		"address elsewhere": {func(*place) []string { return []string{"-n", "tcp://192.0.2.77"} }, "cannot assign requested address"},
+		"no CXI":            {func(*place) []string { return []string{"-n", "cxi"} }, "network cxi: "},
+		"no such device":    {func(*place) []string { return []string{"-n", "cxi://cxi3"} }, ": take -n tcp://hsn3 or, for all interfaces, -n tcp (or --fallback, which does)"},
 		"no directory":      {func(p *place) []string { return []string{"-d", p.target + "/sub/file"} }, "not a directory"},
 	} {
 		for _, subcommand := range []string{"launch", "serve"} {

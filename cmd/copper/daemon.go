@@ -18,6 +18,7 @@ import (
 	"github.com/copper-hpc/copper/launch"
 	"github.com/copper-hpc/copper/mpiboot"
 	"github.com/copper-hpc/copper/overlay"
+	"github.com/copper-hpc/copper/overlay/fabric"
 	"github.com/copper-hpc/copper/profiling"
 	"github.com/copper-hpc/copper/store"
 	"github.com/copper-hpc/copper/store/manifest"
@@ -80,6 +81,7 @@ type daemon struct {
 	logFile io.Closer
 
 	listeners []net.Listener
+	fabric    *fabric.Transport // nil: no endpoint goes through libfabric
 	footprint *launch.Footprint
 	memory    *store.Memory
 	heap      heapLimit
@@ -175,6 +177,9 @@ func (d *daemon) takeDown(last bool) {
 	}
 	for _, l := range d.listeners {
 		_ = l.Close()
+	}
+	if d.fabric != nil {
+		_ = d.fabric.Close()
 	}
 	select {
 	case <-d.supervised.Gone():

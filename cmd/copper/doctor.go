@@ -12,9 +12,29 @@ import (
 
 type doctorCmd struct {
 	jobOptions
+	netOption
 	JSON bool   `name:"json" help:"Print JSON; its fields are those of launch.Diagnosis."`
 	Path string `arg:"" optional:"" type:"path" help:"A directory that is to be read through Copper: tells whether that is worth while."`
 }
+
+// netOption is the network that is to be looked for.
+type netOption struct {
+	Net string `name:"net" short:"n" env:"COPPER_NET" default:"tcp" placeholder:"NET" help:"The network that the daemons are to use, as for copper launch (${default})."`
+}
+
+// checkWith checks the options of a job too: kong calls one Validate, that of the command.
+func (o *netOption) checkWith(job *jobOptions) error {
+	if err := job.Validate(); err != nil {
+		return err
+	}
+	return launch.Addressing{Network: o.Net}.Check()
+}
+
+// Validate is called by kong.
+func (c *doctorCmd) Validate() error { return c.checkWith(&c.jobOptions) }
+
+// Validate is called by kong.
+func (c *checkCmd) Validate() error { return c.checkWith(&c.jobOptions) }
 
 const (
 	checkBound = 15 * time.Second // for what looks at this node alone
@@ -35,6 +55,7 @@ var checks = []struct {
 	}},
 	{"kernel", checkBound, "a trial mount", func(ctx context.Context, d launch.Doctor, _ string) []launch.Finding { return checkKernel(ctx, d) }},
 	{"mpi", checkBound, "the launchers in PATH", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckMPI() }},
+	{"network", checkBound, "libfabric", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckNetwork() }},
 	{"scheduler", checkBound, "the scheduler's files", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckScheduler() }},
 	{"cores", checkBound, "the cores", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckCores() }},
 	{"memory", checkBound, "the memory", func(_ context.Context, d launch.Doctor, _ string) []launch.Finding { return d.CheckMemory() }},
@@ -58,7 +79,7 @@ func (c *doctorCmd) Run() error {
 	var exams []launch.Exam
 	for _, check := range checks {
 		e := launch.Exam{Name: check.name, Bound: check.bound, Hung: launch.HungCheck(check.of, check.bound),
-			Args: []string{"check", "--dir", c.Dir}}
+			Args: []string{"check", "--dir", c.Dir, "--net", c.Net}}
 		if c.Job != "" {
 			e.Args = append(e.Args, "--job", c.Job)
 		}
@@ -88,6 +109,7 @@ func (c *doctorCmd) Run() error {
 // checkCmd does one check for doctor, which kills it when it hangs.
 type checkCmd struct {
 	jobOptions
+	netOption
 	Name string `arg:"" help:"Check."`
 	Path string `arg:"" optional:"" help:"Directory."`
 }
@@ -105,7 +127,7 @@ func (c *checkCmd) Run() error {
 		if check.name == c.Name {
 			ctx, cancel := context.WithTimeout(context.Background(), check.bound)
 			defer cancel()
-			return json.NewEncoder(os.Stdout).Encode(check.run(ctx, launch.NewDoctor(program, finder), c.Path))
+			return json.NewEncoder(os.Stdout).Encode(check.run(ctx, launch.NewDoctor(program, finder, c.Net, thisFabric()), c.Path))
 		}
 	}
 	return launch.BadInput("there is no check %q", c.Name)

@@ -40,7 +40,7 @@ var everyOption = map[string]optionValues{
 	"target":              {right: []string{"/etc"}, any: "TestBadPlaces"},
 	"symlinks":            {right: []string{"asis"}, wrong: []string{"follow"}},
 	"memory":              {right: []string{"64MiB", "1g"}, wrong: []string{"lots", "1MiB", "-1"}},
-	"net":                 {right: []string{"tcp://hsn0", "tcp://127.0.0.1:0"}, wrong: []string{"udp", "cxi", "cxi8", "cxi://cxi", "cxi://cxi8", "hsn0"}},
+	"net":                 {right: []string{"tcp://hsn0", "tcp://127.0.0.1:0", "cxi", "cxi://cxi7", "ofi+tcp://127.0.0.1"}, wrong: []string{"udp", "cxi8", "cxi://cxi", "cxi://cxi8", "hsn0"}},
 	"addresses":           {right: []string{"facility"}, wrong: []string{"guess", ""}},
 	"address-book":        {right: []string{"/a/book"}, any: "TestWrapperRefusals"},
 	"fallback":            {right: []string{"true"}, wrong: []string{"maybe"}},

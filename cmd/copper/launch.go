@@ -40,6 +40,7 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
+	c.forgetMissingBook()
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -48,10 +49,15 @@ func (c *launchCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	if err := c.prepare(os.Stderr, step.Hosts); err != nil {
+	here := finder.Host
+	if step.Hosts != nil && launch.RankOn(step.Hosts, here) < 0 {
+		here = ""
+	}
+	if err := c.preview(os.Stderr, here, step.Hosts); err != nil {
 		return err
 	}
-	step.Args = append([]string{"serve"}, c.args()...) // without a site's book if there is none
+	step.Args = append([]string{"serve"}, c.args()...)
+	step.CXI = c.addressing().OverCXI(here)
 	command := launcher.Command(step)
 	if c.Print {
 		fmt.Println(command)
@@ -92,7 +98,7 @@ func (c *launchCmd) Run() error {
 // step is what is to be started, and by what.
 func (c *launchCmd) step(program string) (launch.Step, launch.Allocation, launch.Launcher, error) {
 	step := launch.Step{Ranks: 1, Program: program, Root: os.Geteuid() == 0, Cores: c.Cores,
-		CXI: launch.WantsCXI(c.Net), HostFile: launch.JobDirOf(c.Dir, c.Job).HostFile()}
+		HostFile: launch.JobDirOf(c.Dir, c.Job).HostFile()}
 	var allocation launch.Allocation
 	if c.Nodes != nil {
 		step.Ranks = *c.Nodes

@@ -32,6 +32,7 @@ type cli struct {
 	inner
 	Docs docsCmd `cmd:"" hidden:"" help:"Write manual pages and completions, for make install."`
 
+	Open  openCmd  `cmd:"" hidden:"" help:"Open an endpoint for a moment, for copper serve."`
 	Check checkCmd `cmd:"" hidden:"" help:"Do one check of copper doctor; may hang as long as what it looks at."`
 	Sweep sweepCmd `cmd:"" hidden:"" help:"End what runs of a job on this host, by signals, and remove what it left."`
 	Trial trialCmd `cmd:"" hidden:"" help:"Mount for a moment, for copper doctor."`

@@ -26,6 +26,7 @@ func (d *daemon) raise() (err error) {
 	if err := d.chain(d.roster, d.Sharers); err != nil {
 		return err
 	}
+	d.keepFabric()
 	if err := d.show(); err != nil {
 		return err
 	}
@@ -39,6 +40,7 @@ func (d *daemon) raise() (err error) {
 	if err != nil {
 		return err
 	}
+	d.keepFabric()
 	asked := time.Now()
 	if err := launch.Probe(context.Background(), program, d.footprint.Mount, true); err != nil {
 		return fmt.Errorf("the mount does not answer: %w", err)
@@ -69,7 +71,7 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 	d.compress = store.NewCompress(d.origin, d.policy.Encoding)
 	cfg := overlay.Config{Self: roster.Self, Nodes: nodesOf(roster), Secret: roster.Secret, Encrypt: d.options.Encrypt,
 		Trees: d.options.Trees, Fanout: d.options.Fanout, Memory: d.memory, Log: d.log, Local: d.origin.Local,
-		Compression: d.policy,
+		Compression: d.policy, Transport: d.transport(),
 		OnFirst: func(op string) {
 			d.log.Info(fmt.Sprintf("first successful parent rpc_%s completed after %d us since provider startup",
 				op, time.Since(d.Began).Microseconds()))
@@ -98,6 +100,10 @@ func (d *daemon) chain(roster *mpiboot.Roster, sharers int) (err error) {
 		Status: d.status, Counted: func() profiling.Sum { return d.snapshot(false).Sum() }, Hold: d.hold, Clear: d.clear, Warm: d.warming.order, Unmount: d.unmount, Exit: d.letGo,
 	}
 	d.overlay.Handle(d.channel.Answer, func(req []byte) overlay.Sum { return launch.NewSum(req) })
+	own, err := d.listenOverFabric()
+	if d.listeners = append(d.listeners, own...); err != nil {
+		return err
+	}
 	for _, l := range d.listeners {
 		go func() {
 			if err := d.overlay.Serve(l, d.front); err != nil {

@@ -30,7 +30,7 @@ type rank struct {
 	logFile io.Closer
 
 	addresses  *launch.Addresses
-	places     overlay.Places // where the daemons listen, one after the other
+	places     overlay.Places // where the daemons listen, one after the other; until the ranks have met, where they can
 	listeners  []*os.File     // for the first daemon; nil from then on
 	footprint  *launch.Footprint
 	beneath    *os.File // the directory of the mount point, whatever is mounted there
@@ -52,12 +52,15 @@ func (r *rank) start(ctx context.Context) error {
 	}
 	roster, err := r.boot.Exchange(mpiboot.Card{
 		Endpoints: r.places.Endpoints(), Version: protocol, Mount: r.fill(r.options.Mount), Interfaces: interfaces,
+		Note: r.addressNote(),
 	})
 	if err != nil {
 		return err
 	}
 	r.state.Reach(launch.Connected, time.Now())
-	err = r.supervise(ctx, roster)
+	if err = r.meet(roster); err == nil {
+		err = r.supervise(ctx, roster)
+	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w during the start", context.Cause(ctx))
 	}
@@ -90,11 +93,18 @@ func (r *rank) prepare() error {
 		return err
 	}
 	var err error
-	if r.addresses, err = r.options.addressing().On(r.boot.Host()); err != nil {
+	addressing := r.options.addressing()
+	if r.boot.Size() > 1 { // else nobody has to come
+		addressing.Fabric.Trial = tryEndpoint
+	}
+	if r.addresses, err = addressing.On(r.boot.Host()); err != nil {
 		return err
 	}
-	if r.places, err = (overlay.TCP{}).ReserveAll(r.addresses.Endpoints); err != nil {
+	if r.places, err = overlay.ReserveAll(r.addresses.Endpoints); err != nil {
 		return &launch.InputError{Err: err}
+	}
+	if instead, err := overlay.ReserveAll(r.addresses.Instead); err == nil { // else this host has no TCP to fall back on, and needs none yet
+		r.places = append(r.places, instead...)
 	}
 	// Now, so that the daemons of other ranks find it when they start sooner than this one's.
 	if r.listeners, err = r.places.Listen(); err != nil {
@@ -155,7 +165,7 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 	r.dir = launch.JobDirOf(r.options.Dir, r.state.ID)
 	path := r.dir.RankLog(r.boot.Host(), os.Getpid())
 	r.log, r.logFile = launch.NewLog(r.options.logLevel(roster), r.options.LogTo, path, os.Stdout)
-	r.log.Info("starting", "rank", roster.Self, "of", len(roster.Cards), "endpoints", r.places.Endpoints(), "target", r.fill(r.options.Target))
+	r.log.Info("starting", "rank", roster.Self, "of", len(roster.Cards), "endpoints", roster.Cards[roster.Self].Endpoints, "target", r.fill(r.options.Target))
 	if roster.Self == 0 {
 		if err := r.dir.WriteNodeFile(hostsOf(roster)); err != nil {
 			return err
@@ -164,7 +174,7 @@ func (r *rank) supervise(ctx context.Context, roster *mpiboot.Roster) error {
 			return err
 		}
 	}
-	forgetInterfaces(roster)
+	forget(roster)
 	if err := r.writeState(); err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ func (d *daemon) unmount() error {
 		return nil
 	}
 	d.written.beforeUnmount()
+	d.keepFabric()
 	err := v.Unmount()
 	d.writeManifest()
 	d.written.afterUnmount()

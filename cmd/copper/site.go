@@ -84,16 +84,20 @@ func siteDefaults(site *launch.Site, root string) kong.Option {
 	})
 }
 
-// prepare looks at what is the same for all ranks. It says on out what won't be as it was asked for, and where
-// the application's cores are not free for it. Without the site's own address book there is none; a book that is used
-// must have all hosts, nil for this one alone.
-func (c *launchCmd) prepare(out io.Writer, hosts []string) error {
+// forgetMissingBook leaves no address book where the site's own is missing.
+func (c *launchCmd) forgetMissingBook() {
 	if site := launch.FindSite(c.Site); site != nil && c.Book == site.Book(installation()) {
 		if _, err := os.Stat(c.Book); os.IsNotExist(err) {
 			c.Book = ""
 		}
 	}
-	warnings, err := c.addressing().Preview()
+}
+
+// preview looks at what is the same for all ranks. It says on out what won't be as it was asked for, and where
+// the application's cores are not free for it. here is this host's name, or "" if the step has no rank here. A book
+// that is used must have all hosts, nil for this one alone.
+func (c *launchCmd) preview(out io.Writer, here string, hosts []string) error {
+	warnings, err := c.addressing().Preview(here)
 	for _, line := range append(slices.Clone(warnings), c.Cores.Overlaps(os.Getenv)...) {
 		fmt.Fprintln(out, "copper: warning:", line)
 	}
