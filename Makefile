@@ -21,8 +21,9 @@ MPICH_ENV = CGO_ENABLED=1 GOCACHE=$(GOCACHE_BASE)-mpich \
 	CGO_CFLAGS="-O2 -g $$(pkg-config --cflags mpich)" \
 	CGO_LDFLAGS="-Wl,--as-needed -lmpich"
 
-# Connections over libfabric where its headers are. The library is loaded when it is used: binaries start without it.
-FABRIC := $(shell pkg-config --exists libfabric 2>/dev/null && echo libfabric)
+# Connections over libfabric where its headers are, which `make deps` may just have brought: so this is looked at late.
+# The library is loaded when it is used: binaries start without it.
+FABRIC = $(shell pkg-config --exists libfabric 2>/dev/null && echo libfabric)
 TAGS = -tags "mpi $(FABRIC)"
 
 # $(call links,BINARY,LIBRARY): BINARY needs that one MPI library and no other.
