@@ -27,7 +27,7 @@ func TestInterruptible(t *testing.T) {
 		never <- nil // let it end
 	}
 	why := errors.New("why")
-	if err := Interruptible(t.Context(), "", func() error { return why }); err != why {
+	if err := Interruptible(t.Context(), "", func() error { return why }); !errors.Is(err, why) {
 		t.Errorf("what failed by itself: %v", err)
 	}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -40,7 +40,7 @@ func TestInterruptible(t *testing.T) {
 		t.Error("SIGHUP is not ignored any more")
 	}
 	stop()
-	if context.Cause(ctx) != context.Canceled || IsInterrupted(context.Cause(ctx)) {
+	if !errors.Is(context.Cause(ctx), context.Canceled) || IsInterrupted(context.Cause(ctx)) {
 		t.Error(context.Cause(ctx))
 	}
 }
