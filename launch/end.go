@@ -14,6 +14,7 @@ const (
 	killBound     = 5 * time.Second
 	launcherBound = 5 * time.Second // for the launcher to see that its ranks have ended
 	launcherKill  = 5 * time.Second // and to end by a signal; mpirun takes two
+	leftBound     = 2 * time.Second // for what it has started to notice
 	endPoll       = 50 * time.Millisecond
 
 	sentPrefix = "sent " // begins a line about a signal to a daemon
@@ -37,21 +38,36 @@ func (f Finder) End(ctx context.Context, job *Job, mounts Mounts) (report, silen
 	return append(report, CleanNode(ctx, f.Bases, job.State.ID, mounts)...), silent
 }
 
-// endLauncher ends the launcher, which has some time to do so by itself.
+// endLauncher ends the launcher, which has some time to do so by itself, and what it leaves.
 func (f Finder) endLauncher(ctx context.Context, job *Job, patience time.Duration) (report []string) {
 	launcher, err := job.Dir.readLauncher()
 	if err != nil {
 		return []string{err.Error()}
 	}
-	if await(ctx, patience, func() bool { return !launcher.running(f.Host) }) {
+	if !launcher.running(f.Host) {
 		return nil
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		report = append(report, fmt.Sprintf("sent %s to the launcher, process %d", signalName(sig), launcher.PID))
-		_ = syscall.Kill(launcher.PID, sig)
-		if await(ctx, launcherKill, func() bool { return !launcher.running(f.Host) }) {
+	step := brood{launcher.PID: launcher.Born}
+	ended := func() bool {
+		step.look()
+		return !launcher.running(f.Host)
+	}
+	for _, sig := range []syscall.Signal{0, syscall.SIGTERM, syscall.SIGKILL} {
+		bound := patience
+		if sig != 0 {
+			bound = launcherKill
+			report = append(report, fmt.Sprintf("sent %s to the launcher, process %d", signalName(sig), launcher.PID))
+			_ = syscall.Kill(launcher.PID, sig)
+		}
+		if await(ctx, bound, ended) {
 			break
 		}
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if await(ctx, leftBound, func() bool { step.look(); return len(step.alive()) == 0 }) {
+			break
+		}
+		report = append(report, step.signal(sig)...)
 	}
 	return report
 }

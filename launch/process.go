@@ -12,8 +12,9 @@ import (
 
 // process is what /proc tells of a process.
 type process struct {
-	args  []string
-	state byte // R, S, D, T, …
+	args   []string
+	state  byte // R, S, D, T, …
+	parent int
 	// born is when it started, in clock ticks since the host did: with the process id it names
 	// the process for good, whatever happens to the clock.
 	born uint64
@@ -31,6 +32,10 @@ func readProcess(pid int) *process {
 	if len(fields) < 20 || fields[0][0] == 'Z' || fields[0][0] == 'X' {
 		return nil
 	}
+	parent, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return nil
+	}
 	born, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	if err != nil {
 		return nil
@@ -39,7 +44,7 @@ func readProcess(pid int) *process {
 	if err != nil {
 		return nil
 	}
-	return &process{args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00"), state: fields[0][0], born: born}
+	return &process{args: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00"), state: fields[0][0], parent: parent, born: born}
 }
 
 // serves tells whether process pid is a daemon of job id, or the supervisor of one. Process ids are used again: born, if

@@ -90,9 +90,6 @@ func (i *interruption) nothingLeft() {
 func TestInterrupted(t *testing.T) {
 	for mpi := range launchers {
 		for _, when := range []string{"starting 2 daemons", "the first of 2 daemons runs", "2 daemons connected", "1 of 2 mounts"} {
-			if mpi == "copper-mpich" && when == "starting 2 daemons" {
-				continue // hydra's proxy and ranks that are still in MPI_Init may outlive it: not solved
-			}
 			t.Run(mpi+"/launch/"+when, func(t *testing.T) {
 				t.Parallel()
 				i := interruptions(t, mpi)
