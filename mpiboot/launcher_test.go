@@ -393,6 +393,7 @@ func (m *mpiKind) wrongLauncher(t *testing.T, other mpiKind) {
 	if _, err := exec.LookPath(other.launch[0]); err != nil {
 		t.Skipf("%s is not installed", other.name)
 	}
+	keepSessionDir(t)
 	r := start(t, append(slices.Clone(other.launch), m.program, "ok")...)
 	code, results := r.end(t)
 	if code != 2 || len(results) == 0 {
@@ -404,6 +405,27 @@ func (m *mpiKind) wrongLauncher(t *testing.T, other mpiKind) {
 			t.Errorf("error %q", res.Err)
 		}
 	}
+}
+
+// keepSessionDir makes the directory that Open MPI's singletons share. They fail at times if they make it themselves
+// at the same moment (orte/util/session_dir.c).
+func keepSessionDir(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ompi") // a short name, since sockets are made there
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, _, _ = strings.Cut(host, ".")
+	kept := filepath.Join(dir, fmt.Sprintf("ompi.%s.%d", host, os.Getuid()))
+	if err := errors.Join(os.Mkdir(kept, 0o700), os.WriteFile(filepath.Join(kept, "kept"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", dir)
 }
 
 func TestBuiltWithoutMPIUnderLaunchers(t *testing.T) {

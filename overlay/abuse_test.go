@@ -49,7 +49,7 @@ func TestChildTalksNonsense(t *testing.T) {
 	}{
 		"another session":        {small, header{kind: kindStat, id: 1, session: 1, length: len(stat)}, stat},
 		"a huge stat":            {small, header{kind: kindStat, id: 1, length: 1 << 31}, nil},
-		"a control beyond cap":   {control, header{kind: kindControl, id: 1, length: maxControl + 10}, nil},
+		"a control beyond cap":   {control, header{kind: kindControl, id: 1, length: controlHeader + maxControl + 1}, nil},
 		"a chunk on small":       {small, header{kind: kindReadChunk, id: 1, length: 60}, make([]byte, 60)},
 		"a stat on bulk":         {bulk, header{kind: kindStat, id: 1, length: len(stat)}, stat},
 		"no kind":                {small, header{id: 1}, nil},

@@ -227,7 +227,7 @@ func TestControlRequestsOfOnePeerAreBounded(t *testing.T) {
 			synctest.Wait()
 			child := m.of(1)
 			child.mu.Lock()
-			if child.gathers != try.enter || child.bodies != try.enter*(8+try.body) {
+			if child.gathers != try.enter || child.bodies != try.enter*(controlHeader+try.body) {
 				t.Errorf("%s: %d control requests of %d bytes are being answered", name, child.gathers, child.bodies)
 			}
 			child.mu.Unlock()

@@ -107,7 +107,7 @@ var kinds = [kindEnd]struct {
 	kindList:      {"readdir", "readdir", bulk, versionSize + maxPath, maxListing},
 	kindReadLink:  {"readlink", "readlink", small, maxPath, maxPath},
 	kindReadChunk: {"readfile", "read", bulk, versionSize + 8 + maxPath, chunkHeader + store.ChunkSize},
-	kindControl:   {"control", "control", control, 9 + maxControl, maxControl},
+	kindControl:   {"control", "control", control, controlHeader + maxControl, maxControl},
 }
 
 func (k kind) String() string {

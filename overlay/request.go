@@ -48,6 +48,9 @@ func readChunkRequest(file store.File, index int64) request {
 	}
 }
 
+// controlHeader is what goes before the body of a control request, in bytes: patience and alone.
+const controlHeader = 8 + 1
+
 // append encodes the payload.
 func (q request) append(b []byte) []byte {
 	switch q.kind {
