@@ -14,7 +14,9 @@ const (
 	openIdle  = 30 * time.Second // how long, since an open file keeps a deleted one alive
 )
 
-// openFiles keeps files of several chunks open between their chunks.
+// openFiles keeps files of several chunks open between their chunks. A file that was opened serves the version that it
+// had then: clients of network file systems promise what was written before only to those who open the file after. In
+// a page cache that was filled before, parts of the earlier version may be left, or be on their way.
 type openFiles struct {
 	mu    sync.Mutex
 	files map[string]*openFile
@@ -23,9 +25,10 @@ type openFiles struct {
 }
 
 type openFile struct {
-	path  string
-	fd    int
-	users int
+	path    string
+	version Version
+	fd      int
+	users   int
 	// current: this is the file that the table holds for path. One that was replaced is closed
 	// by its last user.
 	current bool
@@ -37,14 +40,15 @@ func newOpenFiles() *openFiles {
 	return &openFiles{files: map[string]*openFile{}, idle: list.New()}
 }
 
-// get returns the open file of path and counts its user, or nil.
-func (t *openFiles) get(path string) *openFile {
+// get returns the open file and counts its user, or nil.
+func (t *openFiles) get(file File) *openFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := t.files[path]
-	if f != nil {
-		t.use(f)
+	f := t.files[file.Path]
+	if f == nil || f.version != file.Version {
+		return nil
 	}
+	t.use(f)
 	return f
 }
 
@@ -56,13 +60,13 @@ func (t *openFiles) use(f *openFile) {
 	}
 }
 
-// add takes over fd as the file of path, with one user.
-func (t *openFiles) add(path string, fd int) *openFile {
+// add takes over fd as the open file, with one user.
+func (t *openFiles) add(file File, fd int) *openFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.retire(t.files[path])
-	f := &openFile{path: path, fd: fd, users: 1, current: true}
-	t.files[path] = f
+	t.retire(t.files[file.Path])
+	f := &openFile{path: file.Path, version: file.Version, fd: fd, users: 1, current: true}
+	t.files[file.Path] = f
 	return f
 }
 

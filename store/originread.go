@@ -57,7 +57,7 @@ func (o *Origin) ReadChunk(ctx context.Context, file File, index int64) (*Chunk,
 // (after an eviction, say). And an ESTALE of the PFS itself is tried once more, as any application
 // would see it only if it stayed.
 func (o *Origin) fill(buf []byte, file File, off int64, mt mounted) error {
-	if f := o.files.get(file.Path); f != nil {
+	if f := o.files.get(file); f != nil {
 		err := o.pread(f.fd, buf, off, file.Version, mt)
 		if err != nil {
 			o.files.drop(f)
@@ -91,7 +91,7 @@ func (o *Origin) fillAnew(buf []byte, file File, off int64, mt mounted) error {
 		_ = unix.Close(fd)
 		return err
 	}
-	o.files.put(o.files.add(file.Path, fd))
+	o.files.put(o.files.add(file, fd))
 	return nil
 }
 
