@@ -69,7 +69,7 @@ race: export COPPER_REQUIRE_FUSE = 1
 race: export COPPER_REQUIRE_LIBFABRIC = 1
 race:
 	$(GO) test -tags libfabric -race $(RACE)
-	$(GO) test -tags libfabric -cpu 1 ./store/... ./overlay ./overlay/fabric ./fuse/...
+	$(GO) test -tags libfabric -short -cpu 1 ./store/... ./overlay ./overlay/fabric ./fuse/...
 
 # In parallel: the jobs of the fault matrix, which mostly wait.
 e2e: export COPPER_E2E = $(CURDIR)/bin

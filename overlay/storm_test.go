@@ -37,7 +37,7 @@ func TestStorm(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	if raced {
+	if raced || testing.Short() {
 		*stormNodes = min(*stormNodes, 100) // the race detector stands 8,000 goroutines
 	}
 	t.Logf("-storm.seed=%d -storm.nodes=%d -storm.time=%v", seed, *stormNodes, *stormTime)
