@@ -54,7 +54,9 @@ mpich:
 deps:
 	@ci/deps test
 
-test: deps copper mpich lint unit race e2e
+test: deps copper mpich
+	@$(MAKE) --no-print-directory -j2 lint unit
+	@$(MAKE) --no-print-directory race e2e
 	@echo "make test: all passed"
 
 # Tests must not be skipped for want of something that ci/deps installs.
