@@ -31,7 +31,6 @@
 // A client asks any daemon of its own node; that daemon asks the others over the overlay, which
 // this package knows only as a function ([Gather]); their answers are summed up on the way ([NewSum],
 // [Summary]). Hosts whose daemons do not answer are swept by a step of their own ([Others]). It knows nothing
-// of FUSE, MPI, libfabric or the network,
-// and it never touches a mount from the process that asks: mounts are probed by child processes
-// that can be killed ([Probe]).
+// of FUSE, MPI, libfabric or the network, and it never touches a mount from the process that asks: mounts
+// are probed by child processes that can be killed ([Probe]).
 package launch
